@@ -1,0 +1,1 @@
+"""Networks and how they run. Nothing in here knows of cameras, ZeroMQ or the web."""

@@ -1,0 +1,1 @@
+"""Frames in motion: capture, inference, overlay, and what links them."""

@@ -1,0 +1,182 @@
+"""The messages that cross a process border, and their one codec.
+
+Every message is an immutable msgspec.Struct, sent as one MessagePack part (ZeroMQ's CONFLATE and its
+high-water marks act on parts). A part that does not decode raises BadMessage and is never run as code.
+
+Clocks: *_ns fields are nanoseconds. `monotonic` is CLOCK_MONOTONIC (shared by all processes of one machine;
+for latency), `wall` is UTC since 1970 (for people), `media` is the stream's own timeline, starting near 0
+(for everything that must come out the same when a recording is replayed).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class CameraState(StrEnum):
+    """What a camera is doing."""
+
+    CONNECTING = "connecting"
+    RUNNING = "running"
+    LOST = "lost"  # tried again by itself
+    REFUSED = "refused"  # tried again too, more slowly: a person must mend it (password, path, format)
+    ENDED = "ended"  # a file, played to its end
+
+
+class MaskState(StrEnum):
+    """How a mask is worn. The order of the classifier's outputs."""
+
+    NONE = "none"
+    WORN = "worn"
+    WORN_WRONGLY = "worn_wrongly"
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Base of all messages."""
+
+
+class FrameReady(Message, frozen=True):
+    """capture -> inference: a decoded frame lies in the ring.
+
+    sequence counts the frames of a camera from 1 and goes on over reconnections, so that the difference of
+    two sequences is the number of frames captured between them.
+    """
+
+    camera: str
+    sequence: int
+    ring: str  # file name of the ring in the run's directory
+    slot: int
+    generation: int  # of the slot: another value there means the frame has been overwritten
+    width: int
+    height: int
+    media_ns: int
+    wall_ns: int
+    received_ns: int  # monotonic: the last packet of the frame had arrived
+    captured_ns: int  # monotonic: decoded, in the ring
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One enrolled person a face may be.
+
+    probability: calibrated, 0..1, over "this person, another enrolled one, or nobody enrolled".
+    evidence: similarity by kind of evidence ("raw", "unmasked"), each on its own; cosine, -1..1.
+    """
+
+    person: str
+    probability: float
+    evidence: dict[str, float]
+
+
+class TrackedFace(msgspec.Struct, frozen=True):
+    """A face on one frame."""
+
+    track: int
+    box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
+    landmarks: tuple[tuple[float, float], ...]  # five (x, y)
+    score: float  # the detector's probability
+    mask: MaskState | None  # None: not decided yet
+    mask_probability: float
+    decision: Literal["person", "nobody", "undecided"]
+    person: str | None  # set with decision "person" only
+    probability: float | None  # of the decision, calibrated; None while undecided
+    candidates: tuple[Candidate, ...]
+    unfit: str | None  # why this face is not worth recognising now: "too small", "blurred", ...
+
+
+class FrameResult(Message, frozen=True):
+    """inference -> overlay: what was seen on one frame.
+
+    skipped: frames of this camera passed over since the last result, by reason. stamps_ns: monotonic time at
+    which each step of inference ended, in order.
+    """
+
+    frame: FrameReady
+    faces: tuple[TrackedFace, ...]
+    stamps_ns: dict[str, int]
+    skipped: dict[str, int]
+
+
+class FaceCard(Message, frozen=True):
+    """inference -> overlay: pictures of a masked face, sent when they change. PNG files in the face frame.
+
+    reconstruction carries its mark in the pixels and in the file's metadata.
+    """
+
+    camera: str
+    track: int
+    sequence: int
+    original_png: bytes
+    reconstruction_png: bytes
+    painted: float  # share of the crop that was painted, 0..1
+
+
+class CameraStatus(Message, frozen=True):
+    """capture -> overlay: how a camera does; on change and once a second."""
+
+    camera: str
+    state: CameraState
+    since_wall_ns: int
+    detail: str  # a sentence for people, without secrets; empty while all is well
+    captured: int  # frames in all, as FrameReady.sequence
+    source: str  # the URL without its password
+    codec: str = ""
+    decoder: str = ""  # "software", "cuda", ...
+    reader: str = ""  # "rtp" or "av"
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    corrupt: int = 0  # access units dropped as damaged
+    reconnections: int = 0
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """Which engine serves a network."""
+
+    backend: str
+    precision: str
+    model_sha256: str
+    device: str = "cpu"
+
+
+class InferenceStatus(Message, frozen=True):
+    """inference -> overlay: which engines run, and what fell back; at start and once a second."""
+
+    engines: dict[str, EngineInfo]
+    notes: tuple[str, ...]
+    gallery_people: int
+    load: float  # share of the last second spent working, 0..1
+
+
+class StageStatus(Message, frozen=True):
+    """supervisor -> overlay: a stage was started, again or for the first time."""
+
+    stage: str
+    restarts: int
+    detail: str
+
+
+AnyMessage = FrameReady | FrameResult | FaceCard | CameraStatus | InferenceStatus | StageStatus
+
+
+class BadMessage(ValueError):
+    """A part that is not one of our messages."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """One part for the wire."""
+    return _encoder.encode(message)
+
+
+def decode(part: bytes) -> AnyMessage:
+    """The message of a part. Raises BadMessage with the rule that was broken."""
+    try:
+        return _decoder.decode(part)
+    except msgspec.MsgspecError as error:
+        raise BadMessage(f"message of {len(part)} bytes: {error}") from None

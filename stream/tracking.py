@@ -1,0 +1,168 @@
+"""Faces over time: which face on this frame is which face of the frames before.
+
+Whole-frame searches are dear, so they are made now and then; in between, each face is followed by running only
+MTCNN's last network on the place where its track expects it (constant velocity). A track is born from a search,
+lives while it is seen, coasts for a short while when it is not, and dies.
+
+All times are media times, so that a recording replayed gives the same tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.faces import Faces
+
+_SAME_FACE = 0.3  # IoU from which a found box continues a track
+_COLLISION = 0.6  # IoU from which two tracks sit on one face
+_LOST_FACE = 0.25  # IoU between expected and refined box under which the refinement went astray
+_VELOCITY_MEMORY = 0.6
+
+
+@dataclass(slots=True)
+class Track:
+    """One face over time.
+
+    box: float32 [4] and landmarks: float32 [5, 2], in pixels of the newest frame; velocity: pixels a second of
+    the box's (centre x, centre y, log size). seen_ns: the newest media time at which it was really seen.
+    """
+
+    id: int
+    box: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    score: float
+    born_ns: int
+    seen_ns: int
+    now_ns: int
+    velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(3, np.float32))
+    _anchor: NDArray[np.float32] | None = None  # the box when it was last really seen
+
+    @property
+    def visible(self) -> bool:
+        """Whether it was seen on the newest frame (else its box is only expected)."""
+        return self.seen_ns == self.now_ns
+
+    def expected(self, now_ns: int) -> NDArray[np.float32]:
+        """The box, float32 [4], expected at a later time. Half a second ahead is as far as we dare."""
+        dt = min(max(now_ns - self.now_ns, 0) / 1e9, 0.5)
+        x, y, size = _centre(self.box)
+        half = (self.box[2:] - self.box[:2]) / 2 * np.exp(self.velocity[2] * dt)
+        moved = np.array([x + self.velocity[0] * dt, y + self.velocity[1] * dt])
+        return np.concatenate([moved - half, moved + half]).astype(np.float32)
+
+    def see(self, box: NDArray[np.float32], landmarks: NDArray[np.float32], score: float, now_ns: int) -> None:
+        """Take over where the face was found."""
+        dt = (now_ns - self.seen_ns) / 1e9
+        if dt > 0:
+            fresh = (_state(box) - _state(self._seen_box())) / dt
+            self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * fresh).astype(np.float32)
+        self.box, self.landmarks, self.score = box, landmarks, score
+        self.seen_ns = self.now_ns = now_ns
+        self._anchor = box
+
+    def coast(self, now_ns: int) -> None:
+        """Not seen: move on as expected, and slow down."""
+        box = self.expected(now_ns)
+        shift = np.array([_centre(box)[:2]]) - np.array([_centre(self.box)[:2]])
+        self.landmarks = (self.landmarks + shift).astype(np.float32)
+        self.box, self.now_ns = box, now_ns
+        self.velocity = self.velocity * np.float32(0.8)
+
+    def _seen_box(self) -> NDArray[np.float32]:
+        return self.box if self._anchor is None else self._anchor
+
+
+class Tracker:
+    """The tracks of one camera.
+
+    lost_after_ms: how long a face may go unseen. min_score: the probability from which a refinement counts as
+    a sighting.
+    """
+
+    def __init__(self, lost_after_ms: int, min_score: float) -> None:
+        self._lost_after_ns = lost_after_ms * 1_000_000
+        self._min_score = min_score
+        self._next_id = 1
+        self.tracks: list[Track] = []
+
+    def expected(self, now_ns: int) -> NDArray[np.float32]:
+        """Where the tracks should be now: float32 [K, 4], in the order of `tracks`."""
+        if not self.tracks:
+            return np.zeros((0, 4), np.float32)
+        return np.stack([track.expected(now_ns) for track in self.tracks])
+
+    def follow(self, refined: Faces, now_ns: int) -> None:
+        """Take what the last network said of the expected places; `refined` is in the order of `tracks`."""
+        for i, track in enumerate(self.tracks):
+            strayed = iou(track.expected(now_ns)[None], refined.boxes[i : i + 1])[0, 0] < _LOST_FACE
+            if refined.scores[i] >= self._min_score and not strayed:
+                track.see(refined.boxes[i], refined.landmarks[i], float(refined.scores[i]), now_ns)
+            else:
+                track.coast(now_ns)
+        self._part_collided(now_ns)
+        self._bury(now_ns)
+
+    def search(self, found: Faces, now_ns: int) -> None:
+        """Take the faces of a whole-frame search: continue tracks, begin new ones."""
+        overlap = iou(self.expected(now_ns), found.boxes)
+        free_tracks, free_faces = set(range(len(self.tracks))), set(range(len(found)))
+        for t, f in _best_pairs(overlap):
+            if t in free_tracks and f in free_faces:
+                self.tracks[t].see(found.boxes[f], found.landmarks[f], float(found.scores[f]), now_ns)
+                free_tracks.remove(t)
+                free_faces.remove(f)
+        for t in free_tracks:
+            self.tracks[t].coast(now_ns)
+        for f in sorted(free_faces):
+            score = float(found.scores[f])
+            self.tracks.append(
+                Track(self._next_id, found.boxes[f], found.landmarks[f], score, now_ns, now_ns, now_ns)
+            )
+            self._next_id += 1
+        self._part_collided(now_ns)
+        self._bury(now_ns)
+
+    def _part_collided(self, now_ns: int) -> None:
+        """When people pass each other both tracks may end on the nearer face: the older track keeps it."""
+        overlap = iou(*(np.stack([t.box for t in self.tracks]),) * 2) if len(self.tracks) > 1 else np.zeros((0, 0))
+        gone: set[int] = set()
+        for a, b in zip(*np.nonzero(np.triu(overlap > _COLLISION, 1)), strict=True):
+            first, second = self.tracks[a], self.tracks[b]
+            if a in gone or b in gone or not (first.visible or second.visible):
+                continue
+            gone.add(int(b) if (first.visible, -first.born_ns) >= (second.visible, -second.born_ns) else int(a))
+        self.tracks = [track for i, track in enumerate(self.tracks) if i not in gone]
+
+    def _bury(self, now_ns: int) -> None:
+        self.tracks = [t for t in self.tracks if now_ns - t.seen_ns <= self._lost_after_ns]
+
+
+def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of boxes a [M, 4] with boxes b [N, 4]: float32 [M, N]."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    inside = np.prod(np.clip(high - low, 0, None), axis=2)
+    area_a = np.prod(np.clip(a[:, 2:] - a[:, :2], 0, None), axis=1)
+    area_b = np.prod(np.clip(b[:, 2:] - b[:, :2], 0, None), axis=1)
+    union = area_a[:, None] + area_b[None] - inside
+    return (inside / np.maximum(union, 1e-9)).astype(np.float32)
+
+
+def _best_pairs(overlap: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Index pairs that overlap enough, best first."""
+    rows, columns = np.nonzero(overlap >= _SAME_FACE)
+    order = np.argsort(-overlap[rows, columns], kind="stable")
+    return [(int(rows[i]), int(columns[i])) for i in order]
+
+
+def _centre(box: NDArray[np.float32]) -> tuple[float, float, float]:
+    width, height = float(box[2] - box[0]), float(box[3] - box[1])
+    return float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2, max((width + height) / 2, 1.0)
+
+
+def _state(box: NDArray[np.float32]) -> NDArray[np.float32]:
+    x, y, size = _centre(box)
+    return np.array([x, y, np.log(size)], np.float32)
