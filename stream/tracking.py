@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from engines.faces import Faces
 
 _SAME_FACE = 0.3  # IoU from which a found box continues a track
-_COLLISION = 0.6  # IoU from which two tracks sit on one face
-_LOST_FACE = 0.25  # IoU between expected and refined box under which the refinement went astray
-_VELOCITY_MEMORY = 0.6
+_COLLISION = 0.6  # IoU from which two boxes are one face
+_LOST_FACE = 0.25  # IoU of expected and refined box under which the refinement went astray
+_VELOCITY_MEMORY = 0.6  # share of the old velocity that stays when a new one is measured
+_SLOWING_NS = 0.8e9  # an unseen face slows to 1/e within this time
 
 
 @dataclass(slots=True)
@@ -68,8 +69,8 @@ class Track:
         box = self.expected(now_ns)
         shift = np.array([_centre(box)[:2]]) - np.array([_centre(self.box)[:2]])
         self.landmarks = (self.landmarks + shift).astype(np.float32)
+        self.velocity = self.velocity * np.float32(np.exp(-(now_ns - self.now_ns) / _SLOWING_NS))
         self.box, self.now_ns = box, now_ns
-        self.velocity = self.velocity * np.float32(0.8)
 
     def _seen_box(self) -> NDArray[np.float32]:
         return self.box if self._anchor is None else self._anchor
@@ -79,13 +80,13 @@ class Tracker:
     """The tracks of one camera.
 
     lost_after_ms: how long a face may go unseen. min_score: the probability from which a refinement counts as
-    a sighting.
+    a sighting. next_id: the number of the next new track; numbers are never used twice.
     """
 
-    def __init__(self, lost_after_ms: int, min_score: float) -> None:
+    def __init__(self, lost_after_ms: int, min_score: float, next_id: int = 1) -> None:
         self._lost_after_ns = lost_after_ms * 1_000_000
         self._min_score = min_score
-        self._next_id = 1
+        self.next_id = next_id
         self.tracks: list[Track] = []
 
     def expected(self, now_ns: int) -> NDArray[np.float32]:
@@ -96,13 +97,18 @@ class Tracker:
 
     def follow(self, refined: Faces, now_ns: int) -> None:
         """Take what the last network said of the expected places; `refined` is in the order of `tracks`."""
+        fit = np.diag(iou(self.expected(now_ns), refined.boxes))
+        seen = (refined.scores >= self._min_score) & (fit >= _LOST_FACE)
+        # When people pass each other both refinements may end on the nearer face: the track that expected a face
+        # there keeps it, the other one coasts behind it.
+        for a, b in np.argwhere(np.triu(iou(refined.boxes, refined.boxes) > _COLLISION, 1)):
+            if seen[a] and seen[b]:
+                seen[b if fit[a] >= fit[b] else a] = False
         for i, track in enumerate(self.tracks):
-            strayed = iou(track.expected(now_ns)[None], refined.boxes[i : i + 1])[0, 0] < _LOST_FACE
-            if refined.scores[i] >= self._min_score and not strayed:
+            if seen[i]:
                 track.see(refined.boxes[i], refined.landmarks[i], float(refined.scores[i]), now_ns)
             else:
                 track.coast(now_ns)
-        self._part_collided(now_ns)
         self._bury(now_ns)
 
     def search(self, found: Faces, now_ns: int) -> None:
@@ -119,22 +125,10 @@ class Tracker:
         for f in sorted(free_faces):
             score = float(found.scores[f])
             self.tracks.append(
-                Track(self._next_id, found.boxes[f], found.landmarks[f], score, now_ns, now_ns, now_ns)
+                Track(self.next_id, found.boxes[f], found.landmarks[f], score, now_ns, now_ns, now_ns)
             )
-            self._next_id += 1
-        self._part_collided(now_ns)
+            self.next_id += 1
         self._bury(now_ns)
-
-    def _part_collided(self, now_ns: int) -> None:
-        """When people pass each other both tracks may end on the nearer face: the older track keeps it."""
-        overlap = iou(*(np.stack([t.box for t in self.tracks]),) * 2) if len(self.tracks) > 1 else np.zeros((0, 0))
-        gone: set[int] = set()
-        for a, b in zip(*np.nonzero(np.triu(overlap > _COLLISION, 1)), strict=True):
-            first, second = self.tracks[a], self.tracks[b]
-            if a in gone or b in gone or not (first.visible or second.visible):
-                continue
-            gone.add(int(b) if (first.visible, -first.born_ns) >= (second.visible, -second.born_ns) else int(a))
-        self.tracks = [track for i, track in enumerate(self.tracks) if i not in gone]
 
     def _bury(self, now_ns: int) -> None:
         self.tracks = [t for t in self.tracks if now_ns - t.seen_ns <= self._lost_after_ns]

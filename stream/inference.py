@@ -1,0 +1,281 @@
+"""What happens to frames between camera and overlay: find faces, follow them, judge masks, unmask, recognise.
+
+`Inference.step` takes one batch of frames, at most one of each camera, and reads like the list above. It knows
+nothing of processes or sockets, and its schedule hangs on media time alone, so that a recording replayed frame
+by frame gives the same annotations every time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
+from engines.detection.mtcnn import MTCNN
+from engines.masks.state import MaskStateClassifier
+from engines.recognition.embedder import SFace
+from engines.recognition.matcher import Matcher, TrackIdentity
+from engines.recognition.quality import Quality, measure
+from engines.unmasking.generator import Unmasker
+from engines.unmasking.mark import marked_png, png
+from stream.config import Settings
+from stream.messages import Candidate, FaceCard, FrameReady, FrameResult, MaskState, TrackedFace
+from stream.tracking import Track, Tracker
+
+_MASK_EVERY_NS = 160_000_000
+_MASK_MEMORY = 0.7  # share of the old belief that stays when a look is added
+_SURE_FACTOR = 4  # a face already named is looked at this many times less often
+_MOST_EMBEDDED = 4  # faces recognised in one step; the others wait for the next
+_MOST_UNMASKED = 2
+_MASK_STATES = tuple(MaskState)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A frame with its pixels, uint8 RGB [H, W, 3], and what was passed over since the one before."""
+
+    frame: FrameReady
+    rgb: NDArray[np.uint8]
+    skipped: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The networks of the pipeline, ready to run. unmasker is None when unmasking is switched off."""
+
+    detector: MTCNN
+    mask_state: MaskStateClassifier
+    unmasker: Unmasker | None
+    embedder: SFace
+
+
+@dataclass(slots=True, eq=False)
+class _Person:
+    """What has been learnt about one track."""
+
+    identity: TrackIdentity
+    mask_belief: NDArray[np.float32] | None = None  # float32 [3], in the order of MaskState
+    mask_due_ns: int = 0
+    unmask_due_ns: int = 0
+    embed_due_ns: int = 0
+    unfit: str | None = None
+    reconstruction: NDArray[np.uint8] | None = None  # RGB [128, 128, 3], of the newest unmasking
+    reconstructed_ns: int = 0
+
+    @property
+    def mask(self) -> MaskState | None:
+        return None if self.mask_belief is None else _MASK_STATES[int(self.mask_belief.argmax())]
+
+    @property
+    def masked(self) -> bool:
+        return self.mask in (MaskState.WORN, MaskState.WORN_WRONGLY)
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """One camera's tracks and people."""
+
+    tracker: Tracker
+    size: tuple[int, int]
+    media_ns: int
+    searched_ns: int | None = None
+    people: dict[int, _Person] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """One visible face on one frame of this step."""
+
+    picture: Picture
+    track: Track
+    person: _Person
+    searched: bool  # this frame's whole picture was searched: dear work that can wait does
+
+    @property
+    def now_ns(self) -> int:
+        return self.picture.frame.media_ns
+
+    def due(self, due_ns: int, every_ms: int) -> bool:
+        """Whether work due at a media time is to be done now. On a searched frame it may wait one turn."""
+        return self.now_ns >= due_ns + (every_ms * 1_000_000 if self.searched and due_ns else 0)
+
+
+class Inference:
+    """The steps, and what they remember of each camera between two batches."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        networks: Networks,
+        matcher: Matcher,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._settings, self._networks, self._clock_ns = settings, networks, clock_ns
+        self._matcher = matcher
+        self._watches: dict[str, _Watch] = {}
+
+    def use(self, matcher: Matcher) -> None:
+        """Recognise with another gallery from now on: every face is looked at afresh."""
+        self._matcher = matcher
+        for watch in self._watches.values():
+            for person in watch.people.values():
+                person.identity, person.embed_due_ns = self._new_identity(), 0
+
+    def step(self, pictures: Sequence[Picture]) -> tuple[list[FrameResult], list[FaceCard]]:
+        """Annotate one frame of each of some cameras."""
+        stamps = {"wait": self._clock_ns()}
+        looks = self._find(pictures)
+        stamps["detect"] = self._clock_ns()
+        self._judge_masks(looks)
+        stamps["mask"] = self._clock_ns()
+        cards = self._unmask(looks)
+        stamps["unmask"] = self._clock_ns()
+        self._recognise(looks)
+        stamps["recognise"] = self._clock_ns()
+        return [self._result(picture, stamps) for picture in pictures], cards
+
+    # find and follow
+
+    def _find(self, pictures: Sequence[Picture]) -> list[_Look]:
+        watches = [self._watch(picture.frame) for picture in pictures]
+        searched = self._to_search(pictures, watches)
+        followed = [i for i in range(len(pictures)) if i not in searched and watches[i].tracker.tracks]
+        if searched:
+            for i, faces in zip(searched, self._networks.detector.detect([pictures[i].rgb for i in searched])):
+                watches[i].searched_ns = pictures[i].frame.media_ns
+                watches[i].tracker.search(faces, pictures[i].frame.media_ns)
+        if followed:
+            expected = [watches[i].tracker.expected(pictures[i].frame.media_ns) for i in followed]
+            refined = self._networks.detector.refine([pictures[i].rgb for i in followed], expected)
+            for i, faces in zip(followed, refined):
+                watches[i].tracker.follow(faces, pictures[i].frame.media_ns)
+        return [
+            _Look(picture, track, self._person(watch, track), i in searched)
+            for i, (picture, watch) in enumerate(zip(pictures, watches))
+            for track in self._living(watch)
+            if track.visible
+        ]
+
+    def _watch(self, frame: FrameReady) -> _Watch:
+        """The camera's memory; begun anew when its picture size changes or its timeline goes back or far ahead."""
+        watch = self._watches.get(frame.camera)
+        size = (frame.width, frame.height)
+        if watch is None or watch.size != size or not 0 <= frame.media_ns - watch.media_ns < 5_000_000_000:
+            tracking = self._settings.tracking
+            next_id = watch.tracker.next_id if watch else 1
+            watch = _Watch(Tracker(tracking.lost_after_ms, tracking.min_score, next_id), size, frame.media_ns)
+            self._watches[frame.camera] = watch
+        watch.media_ns = frame.media_ns
+        return watch
+
+    def _to_search(self, pictures: Sequence[Picture], watches: Sequence[_Watch]) -> list[int]:
+        """Which pictures to search whole: one a step, so that cameras take turns, and all that are overdue."""
+        every_ns = self._settings.detection.every_ms * 1_000_000
+        late: dict[int, float] = {}
+        for i, (picture, watch) in enumerate(zip(pictures, watches)):
+            since = float("inf") if watch.searched_ns is None else picture.frame.media_ns - watch.searched_ns
+            if since >= every_ns:
+                late[i] = since
+        order = sorted(late, key=lambda i: (-late[i], i))
+        return sorted(order[:1] + [i for i in order[1:] if late[i] >= 2 * every_ns])
+
+    def _living(self, watch: _Watch) -> list[Track]:
+        alive = {track.id for track in watch.tracker.tracks}
+        for gone in watch.people.keys() - alive:
+            del watch.people[gone]
+        return watch.tracker.tracks
+
+    def _person(self, watch: _Watch, track: Track) -> _Person:
+        return watch.people.setdefault(track.id, _Person(self._new_identity()))
+
+    def _new_identity(self) -> TrackIdentity:
+        return TrackIdentity(self._matcher, self._settings.recognition.decide_at)
+
+    # judge masks
+
+    def _judge_masks(self, looks: Sequence[_Look]) -> None:
+        due = [look for look in looks if look.now_ns >= look.person.mask_due_ns]
+        if not due:
+            return
+        crops = np.stack([self._networks.mask_state.crop(look.picture.rgb, look.track.box) for look in due])
+        for look, belief in zip(due, self._networks.mask_state.classify(crops)):
+            person = look.person
+            old = belief if person.mask_belief is None else person.mask_belief
+            person.mask_belief = _MASK_MEMORY * old + (1 - _MASK_MEMORY) * belief
+            person.mask_due_ns = look.now_ns + _MASK_EVERY_NS
+
+    # unmask
+
+    def _unmask(self, looks: Sequence[_Look]) -> list[FaceCard]:
+        if self._networks.unmasker is None:
+            return []
+        every_ms = self._settings.unmasking.every_ms
+        due = [look for look in looks if look.person.masked and look.due(look.person.unmask_due_ns, every_ms)]
+        due = sorted(due, key=lambda look: look.person.unmask_due_ns)[:_MOST_UNMASKED]
+        if not due:
+            return []
+        crops = np.stack(
+            [warp(look.picture.rgb, face_transform(look.track.landmarks), FACE_SIZE) for look in due]
+        )
+        made = self._networks.unmasker.unmask(crops)
+        cards = []
+        for look, crop, picture, mask in zip(due, crops, made.pictures, made.masks):
+            look.person.unmask_due_ns = look.now_ns + every_ms * 1_000_000
+            look.person.reconstruction, look.person.reconstructed_ns = picture, look.now_ns
+            frame = look.picture.frame
+            cards.append(
+                FaceCard(
+                    camera=frame.camera,
+                    track=look.track.id,
+                    sequence=frame.sequence,
+                    original_png=png(crop),
+                    reconstruction_png=marked_png(picture, mask),
+                    painted=float((mask > 0.5).mean()),
+                )
+            )
+        return cards
+
+    # recognise
+
+    def _recognise(self, looks: Sequence[_Look]) -> None:
+        if not self._matcher.people:
+            return
+        every_ms = self._settings.recognition.every_ms
+        chosen: list[tuple[_Look, Quality]] = []
+        due = [look for look in looks if look.due(look.person.embed_due_ns, every_ms)]
+        for look in sorted(due, key=lambda look: look.person.embed_due_ns)[:_MOST_EMBEDDED]:
+            person = look.person
+            patience = _SURE_FACTOR if person.identity.decided else 1
+            person.embed_due_ns = look.now_ns + patience * every_ms * 1_000_000
+            quality = measure(look.picture.rgb, look.track.landmarks)
+            person.unfit = quality.unfit(self._settings.quality)
+            if person.unfit is None:
+                chosen.append((look, quality))
+        if not chosen:
+            return
+        crops, owners = [], []
+        for look, _ in chosen:
+            transform = recognition_transform(look.track.landmarks, look.person.masked)
+            raw = warp(look.picture.rgb, transform, RECOGNITION_SIZE)
+            crops.append(raw)
+            owners.append("raw")
+            if look.person.masked and look.person.reconstructed_ns == look.now_ns:
+                crops.append(_unmasked_crop(look, raw, transform))
+                owners.append("unmasked")
+        embeddings = iter(self._networks.embedder.embed(np.stack(crops)))
+        kinds = iter(owners)
+        for look, quality in chosen:
+            evidence = {next(kinds): next(embeddings)}
+            del quality, evidence
+
+    # say
+
+    def _result(self, picture: Picture, stamps: dict[str, int]) -> FrameResult:
+        watch = self._watches[picture.frame.camera]
+        faces = tuple(_tracked_face(track, watch.people.get(track.id)) for track in watch.tracker.tracks)
+        return FrameResult(frame=picture.frame, faces=faces, stamps_ns=stamps, skipped=picture.skipped)

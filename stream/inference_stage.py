@@ -1,0 +1,141 @@
+"""The inference process: takes the newest frame of every camera, has it annotated, and sends on what was seen."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import cv2
+
+from stream.bus import FRAMES, RESULTS, Inbox, Outbox
+from stream.config import Settings
+from stream.inference import Inference, Picture
+from stream.messages import AnyMessage, EngineInfo, FrameReady, InferenceStatus
+from stream.networks import GalleryWatch, load_networks
+from stream.ring import Place, RingReader
+
+log = logging.getLogger(__name__)
+
+_POLL_MS = 50
+_STATUS_EVERY_S = 1.0
+
+
+class Waiting:
+    """Frames that have been announced and not been looked at.
+
+    Live, only the newest of each camera is kept: `take` gives one of each, and what was passed over is counted.
+    In replay every frame is kept, and `take` gives them one at a time, in the order they came.
+    """
+
+    def __init__(self, live: bool) -> None:
+        self._live = live
+        self._newest: dict[str, FrameReady] = {}
+        self._queue: deque[FrameReady] = deque()
+        self._skipped: dict[str, Counter[str]] = {}
+
+    def add(self, messages: Iterable[AnyMessage]) -> None:
+        """Take in announcements; other messages are not for this stage."""
+        for message in messages:
+            if not isinstance(message, FrameReady):
+                continue
+            if not self._live:
+                self._queue.append(message)
+                continue
+            if message.camera in self._newest:
+                self.skip(message.camera, "superseded")
+            self._newest[message.camera] = message
+
+    def take(self) -> list[FrameReady]:
+        """The frames to look at now."""
+        if not self._live:
+            return [self._queue.popleft()] if self._queue else []
+        frames = [self._newest[camera] for camera in sorted(self._newest)]
+        self._newest.clear()
+        return frames
+
+    def skip(self, camera: str, reason: str) -> None:
+        """Count a frame that will not be annotated."""
+        self._skipped.setdefault(camera, Counter())[reason] += 1
+
+    def skipped(self, camera: str) -> dict[str, int]:
+        """What was passed over of a camera since this was last asked."""
+        return dict(self._skipped.pop(camera, {}))
+
+    def __bool__(self) -> bool:
+        return bool(self._newest or self._queue)
+
+
+def run(
+    settings: Settings, directory: Path, delivery: str, stop: threading.Event, beat: Callable[[], None]
+) -> None:
+    """Annotate frames until `stop` is set."""
+    cv2.setNumThreads(1)
+    inbox, outbox = Inbox(directory, FRAMES), Outbox(directory, RESULTS)
+    rings = RingReader(directory)
+    networks, engines, notes = load_networks(settings, lambda name, share: beat())
+    gallery = GalleryWatch(settings.recognition)
+    inference = Inference(settings, networks, gallery.matcher())
+    waiting = Waiting(live=delivery == "newest")
+    reporter = _Reporter(outbox, engines, notes)
+    log.info("inference: ready, %s", ", ".join(f"{name} on {e.backend}" for name, e in sorted(engines.items())))
+    try:
+        while not stop.is_set():
+            beat()
+            waiting.add(inbox.drain(0 if waiting else _POLL_MS))
+            began = time.monotonic()
+            if pictures := _pictures(waiting, rings):
+                results, cards = inference.step(pictures)
+                for message in (*cards, *results):
+                    outbox.send(message)
+                reporter.worked(time.monotonic() - began)
+            if reporter.due():
+                if gallery.changed():
+                    inference.use(gallery.matcher())
+                reporter.report(gallery.people, gallery.notes)
+    finally:
+        rings.close()
+        inbox.close()
+        outbox.close()
+
+
+def _pictures(waiting: Waiting, rings: RingReader) -> Sequence[Picture]:
+    """The frames that wait, with their pixels; those whose pixels are gone are counted as skipped."""
+    pictures = []
+    for frame in waiting.take():
+        ring = rings.ring(frame.camera, frame.ring)
+        i420 = None if ring is None else ring.read(Place(frame.slot, frame.generation))
+        if i420 is None:
+            waiting.skip(frame.camera, "overwritten")
+            continue
+        rgb = cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420)
+        pictures.append(Picture(frame, rgb, waiting.skipped(frame.camera)))
+    return pictures
+
+
+class _Reporter:
+    """Says once a second how inference does."""
+
+    def __init__(self, outbox: Outbox, engines: dict[str, EngineInfo], notes: Sequence[str]) -> None:
+        self._outbox, self._engines, self._notes = outbox, engines, tuple(notes)
+        self._busy_s = 0.0
+        self._last_s = -_STATUS_EVERY_S
+
+    def worked(self, seconds: float) -> None:
+        self._busy_s += seconds
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last_s >= _STATUS_EVERY_S
+
+    def report(self, people: int, notes: Sequence[str]) -> None:
+        now = time.monotonic()
+        load = min(1.0, self._busy_s / max(now - self._last_s, 1e-9))
+        self._busy_s, self._last_s = 0.0, now
+        self._outbox.send(
+            InferenceStatus(
+                engines=self._engines, notes=(*self._notes, *notes), gallery_people=people, load=load
+            )
+        )

@@ -1,0 +1,87 @@
+"""The process of one stage: reads its job, runs it, and stops when it is told to or when its parent is gone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from stream.config import Settings
+from stream.heartbeat import Heartbeat
+
+
+def say(event: str, **values: Any) -> None:
+    """Tell the supervisor something: one line of JSON."""
+    sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run the job on standard input; the exit status is 0 when it ended by itself or was told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    line = sys.stdin.readline()
+    if not line:
+        return 2
+    job = json.loads(line)
+    directory = Path(job["directory"])
+    stop, orphaned = threading.Event(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_await_word, args=(stop, orphaned), daemon=True).start()
+    try:
+        _run(job, directory, stop)
+    finally:
+        if orphaned.is_set():
+            shutil.rmtree(directory, ignore_errors=True)  # nobody else is left to do it
+    return 0
+
+
+def _run(job: dict[str, Any], directory: Path, stop: threading.Event) -> None:
+    """Each stage is imported only where it runs: capture needs no networks, inference no web server."""
+    settings = Settings.model_validate_json(json.dumps(job["settings"]))
+    beat = Heartbeat(directory, job["name"]).beat
+    match job["kind"]:
+        case "capture":
+            from stream.capture import stage as capture
+
+            capture.run(settings, job["camera"], directory, job["delivery"], job["real_time"], stop, beat)
+        case "inference":
+            from stream import inference_stage
+
+            inference_stage.run(settings, directory, job["delivery"], stop, beat)
+        case "overlay":
+            from stream.display import stage as display
+
+            report, output = (Path(job[key]) if job[key] else None for key in ("report", "output"))
+            display.run(
+                settings,
+                directory,
+                job["delivery"],
+                report,
+                output,
+                stop,
+                lambda url: say("ready", url=url),
+                beat,
+            )
+        case kind:
+            raise ValueError(f"job.kind: must be capture, inference or overlay, found {kind!r}")
+
+
+def _await_word(stop: threading.Event, orphaned: threading.Event) -> None:
+    if not sys.stdin.readline():
+        orphaned.set()
+    stop.set()
+    if orphaned.wait(0) and threading.main_thread().is_alive():
+        # A stage that hangs with nobody to kill it must not stay for ever.
+        threading.Event().wait(10)
+        os._exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The `unvizard` command."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+import stream
+from stream.capture.address import SourceKind, local_path, source_kind
+from stream.config import ConfigError, Settings, load, parse
+from stream.session import serve
+from stream.supervisor import Run
+from tools.demo.command import demo
+from tools.people import people
+from tools.preparing import prepare_with_progress
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(people, name="people", help="Enrol people, list them, remove them.")
+app.command()(demo)
+console = Console(stderr=True)
+
+Config = Annotated[Path | None, typer.Option(help="Settings in YAML; configs/default.yaml explains each.")]
+Report = Annotated[Path | None, typer.Option(help="Write the report (JSON) here at the end.")]
+
+
+@app.callback(invoke_without_command=True)
+def main_options(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    """Unvizard: finds faces in live camera pictures, sees masks, guesses what they hide, and says who it may be."""
+    if version:
+        typer.echo(stream.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    urls: Annotated[list[str] | None, typer.Argument(help="rtsp://…, webcam:0 or a file; several for several cameras.")] = None,
+    config: Config = None,
+    port: Annotated[int | None, typer.Option(help="Port of the live page; 0 takes any free one.")] = None,
+    transport: Annotated[str, typer.Option(help="How RTSP cameras given here send: tcp or udp.")] = "tcp",
+    seconds: Annotated[float | None, typer.Option(help="Stop this long after the first picture.")] = None,
+    report: Report = None,
+) -> None:
+    """Watch cameras, and serve the annotated live page."""
+    settings = _settings(config, urls or [], transport, port)
+    if not settings.cameras:
+        _fail("no camera: name one as rtsp://user:password@host/path, or give --config with cameras in it")
+    prepare_with_progress(settings, console)
+    if not serve(Run(settings, report=report), seconds, _announce):
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording.")],
+    config: Config = None,
+    output: Annotated[Path | None, typer.Option(help="Write the annotated recording (MP4) here.")] = None,
+    real_time: Annotated[bool, typer.Option(help="At the recording's own pace, else as fast as it goes.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the live page; 0 takes any free one.")] = 0,
+    report: Report = None,
+) -> None:
+    """Run the pipeline over a recording: every frame is processed, and the same recording gives the same result."""
+    if not file.is_file():
+        _fail(f"{file}: must be a file that exists")
+    settings = _settings(config, [str(file)], "tcp", port, only_urls=True)
+    prepare_with_progress(settings, console)
+    if not serve(Run(settings, live=False, real_time=real_time, report=report, output=output), None, _announce):
+        raise typer.Exit(1)
+
+
+def _settings(
+    config: Path | None, urls: list[str], transport: str, port: int | None, only_urls: bool = False
+) -> Settings:
+    """The file's settings with what the command line adds. Ends the command with a sentence on bad input."""
+    try:
+        settings = load(config) if config else Settings()
+        data = settings.model_dump(mode="json")
+        named = [{"name": _name(url, i), "url": url, "transport": transport} for i, url in enumerate(urls, 1)]
+        data["cameras"] = named if only_urls else [*data["cameras"], *named]
+        if port is not None:
+            data["display"]["port"] = port
+        return parse(data, "command line" if urls else str(config or "settings"))
+    except ConfigError as error:
+        _fail(str(error))
+
+
+def _name(url: str, number: int) -> str:
+    """A camera's name when nobody gave it one: a recording's file name, or its number."""
+    try:
+        if source_kind(url) is SourceKind.FILE:
+            stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(local_path(url)).stem).strip("-_")[:36]
+            return stem or f"recording{number}"
+    except ValueError:
+        pass  # the settings say what is wrong with it
+    return f"camera{number}"
+
+
+def _announce(url: str) -> None:
+    console.print(f"Live page: [bold]{url}[/bold]   (Ctrl-C stops everything)")
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(f"[red]{message}[/red]", highlight=False)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Entry point."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    app()
+
+
+if __name__ == "__main__":
+    main()
