@@ -1,4 +1,7 @@
-"""A sign of life: eight bytes of shared memory a stage, stamped by its main loop and read by the supervisor."""
+"""A sign of life: a time stamp in shared memory for each stage, renewed by its main loop and read by the supervisor.
+
+Beside it stands the number of the process, by which the overlay finds out how much memory each stage uses.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import time
 from pathlib import Path
 
 _STAMP = struct.Struct("<q")
+_PID_OFFSET = _STAMP.size
+_SIZE = 2 * _STAMP.size
 
 
 class Heartbeat:
@@ -17,10 +22,11 @@ class Heartbeat:
     def __init__(self, directory: Path, stage: str) -> None:
         handle = os.open(directory / f"{stage}.heartbeat", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.ftruncate(handle, _STAMP.size)
-            self._memory = mmap.mmap(handle, _STAMP.size)
+            os.ftruncate(handle, _SIZE)
+            self._memory = mmap.mmap(handle, _SIZE)
         finally:
             os.close(handle)
+        _STAMP.pack_into(self._memory, _PID_OFFSET, os.getpid())
         self.beat()
 
     def beat(self) -> None:
@@ -34,6 +40,19 @@ def silence_s(directory: Path, stage: str) -> float:
         stamp = (directory / f"{stage}.heartbeat").read_bytes()
     except OSError:
         return 0.0
-    if len(stamp) < _STAMP.size:
+    if len(stamp) < _SIZE:
         return 0.0
-    return max(0.0, (time.monotonic_ns() - _STAMP.unpack(stamp)[0]) / 1e9)
+    return max(0.0, (time.monotonic_ns() - _STAMP.unpack_from(stamp)[0]) / 1e9)
+
+
+def living_stages(directory: Path) -> dict[str, int]:
+    """The process number of every stage that has begun to beat, by its name."""
+    found = {}
+    for path in sorted(directory.glob("*.heartbeat")):
+        try:
+            stamp = path.read_bytes()
+        except OSError:
+            continue
+        if len(stamp) == _SIZE:
+            found[path.stem] = _STAMP.unpack_from(stamp, _PID_OFFSET)[0]
+    return found

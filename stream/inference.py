@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
-from engines.detection.mtcnn import MTCNN
-from engines.masks.state import MaskStateClassifier
-from engines.recognition.embedder import SFace
-from engines.recognition.matcher import Matcher, TrackIdentity
+from engines.masks.state import STATES, MaskState
+from engines.masks.state import crop as mask_crop
+from engines.recognition.calibration import RAW, UNMASKED
+from engines.recognition.embedder import unmasked_crop
+from engines.recognition.matcher import Matcher
 from engines.recognition.quality import Quality, measure
-from engines.unmasking.generator import Unmasker
-from engines.unmasking.mark import marked_png, png
+from engines.recognition.track import TrackIdentity
+from engines.unmasking.mark import marked_png
 from stream.config import Settings
-from stream.messages import Candidate, FaceCard, FrameReady, FrameResult, MaskState, TrackedFace
+from stream.messages import Candidate, FaceCard, FrameReady, FrameResult, TrackedFace
+from stream.networks import Networks
 from stream.tracking import Track, Tracker
 
 _MASK_EVERY_NS = 160_000_000
@@ -32,7 +34,7 @@ _MASK_MEMORY = 0.7  # share of the old belief that stays when a look is added
 _SURE_FACTOR = 4  # a face already named is looked at this many times less often
 _MOST_EMBEDDED = 4  # faces recognised in one step; the others wait for the next
 _MOST_UNMASKED = 2
-_MASK_STATES = tuple(MaskState)
+_SHOWN_UNSEEN_NS = 200_000_000  # how long a face that is not seen is still drawn where it should be
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,22 +46,12 @@ class Picture:
     skipped: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """The networks of the pipeline, ready to run. unmasker is None when unmasking is switched off."""
-
-    detector: MTCNN
-    mask_state: MaskStateClassifier
-    unmasker: Unmasker | None
-    embedder: SFace
-
-
 @dataclass(slots=True, eq=False)
 class _Person:
     """What has been learnt about one track."""
 
     identity: TrackIdentity
-    mask_belief: NDArray[np.float32] | None = None  # float32 [3], in the order of MaskState
+    mask_belief: NDArray[np.float32] | None = None  # float32 [3], in the order of STATES
     mask_due_ns: int = 0
     unmask_due_ns: int = 0
     embed_due_ns: int = 0
@@ -69,7 +61,7 @@ class _Person:
 
     @property
     def mask(self) -> MaskState | None:
-        return None if self.mask_belief is None else _MASK_STATES[int(self.mask_belief.argmax())]
+        return None if self.mask_belief is None else STATES[int(self.mask_belief.argmax())]
 
     @property
     def masked(self) -> bool:
@@ -120,11 +112,11 @@ class Inference:
         self._watches: dict[str, _Watch] = {}
 
     def use(self, matcher: Matcher) -> None:
-        """Recognise with another gallery from now on: every face is looked at afresh."""
+        """Recognise with another gallery from now on; what was seen of each face is kept and decided anew."""
         self._matcher = matcher
         for watch in self._watches.values():
             for person in watch.people.values():
-                person.identity, person.embed_due_ns = self._new_identity(), 0
+                person.identity.use(matcher)
 
     def step(self, pictures: Sequence[Picture]) -> tuple[list[FrameResult], list[FaceCard]]:
         """Annotate one frame of each of some cameras."""
@@ -202,7 +194,7 @@ class Inference:
         due = [look for look in looks if look.now_ns >= look.person.mask_due_ns]
         if not due:
             return
-        crops = np.stack([self._networks.mask_state.crop(look.picture.rgb, look.track.box) for look in due])
+        crops = np.stack([mask_crop(look.picture.rgb, look.track.box) for look in due])
         for look, belief in zip(due, self._networks.mask_state.classify(crops)):
             person = look.person
             old = belief if person.mask_belief is None else person.mask_belief
@@ -233,7 +225,7 @@ class Inference:
                     camera=frame.camera,
                     track=look.track.id,
                     sequence=frame.sequence,
-                    original_png=png(crop),
+                    original_png=_png(crop),
                     reconstruction_png=marked_png(picture, mask),
                     painted=float((mask > 0.5).mean()),
                 )
@@ -256,26 +248,64 @@ class Inference:
             person.unfit = quality.unfit(self._settings.quality)
             if person.unfit is None:
                 chosen.append((look, quality))
-        if not chosen:
-            return
-        crops, owners = [], []
+        if chosen:
+            self._embed(chosen)
+
+    def _embed(self, chosen: Sequence[tuple[_Look, Quality]]) -> None:
+        """One batch: each face as seen and, where it has just been unmasked, its reconstruction too."""
+        crops: list[NDArray[np.uint8]] = []
+        kinds: list[list[str]] = []
         for look, _ in chosen:
             transform = recognition_transform(look.track.landmarks, look.person.masked)
             raw = warp(look.picture.rgb, transform, RECOGNITION_SIZE)
             crops.append(raw)
-            owners.append("raw")
-            if look.person.masked and look.person.reconstructed_ns == look.now_ns:
-                crops.append(_unmasked_crop(look, raw, transform))
-                owners.append("unmasked")
+            kinds.append([RAW])
+            if look.person.reconstruction is not None and look.person.reconstructed_ns == look.now_ns:
+                crops.append(unmasked_crop(raw, look.person.reconstruction))
+                kinds[-1].append(UNMASKED)
         embeddings = iter(self._networks.embedder.embed(np.stack(crops)))
-        kinds = iter(owners)
-        for look, quality in chosen:
-            evidence = {next(kinds): next(embeddings)}
-            del quality, evidence
+        for (look, quality), of_face in zip(chosen, kinds, strict=True):
+            evidence = {kind: next(embeddings) for kind in of_face}
+            look.person.identity.add(look.now_ns, evidence, look.person.masked, quality.weight)
 
     # say
 
     def _result(self, picture: Picture, stamps: dict[str, int]) -> FrameResult:
         watch = self._watches[picture.frame.camera]
-        faces = tuple(_tracked_face(track, watch.people.get(track.id)) for track in watch.tracker.tracks)
+        recently = picture.frame.media_ns - _SHOWN_UNSEEN_NS
+        faces = tuple(
+            _tracked_face(track, watch.people[track.id])
+            for track in watch.tracker.tracks
+            if track.seen_ns >= recently and track.id in watch.people
+        )
         return FrameResult(frame=picture.frame, faces=faces, stamps_ns=stamps, skipped=picture.skipped)
+
+
+def _tracked_face(track: Track, person: _Person) -> TrackedFace:
+    state = person.identity.state
+    belief = person.mask_belief
+    return TrackedFace(
+        track=track.id,
+        box=_floats(track.box),  # type: ignore[arg-type]
+        landmarks=tuple((float(x), float(y)) for x, y in track.landmarks),
+        score=track.score,
+        mask=person.mask,
+        mask_probability=0.0 if belief is None else float(belief.max()),
+        decision=state.decision,
+        person=state.person,
+        probability=state.probability,
+        candidates=tuple(
+            Candidate(candidate.person, candidate.probability, candidate.evidence)
+            for candidate in state.candidates
+        ),
+        unfit=person.unfit,
+    )
+
+
+def _png(crop: NDArray[np.uint8]) -> bytes:
+    """An RGB crop as a PNG file."""
+    return cv2.imencode(".png", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def _floats(values: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

@@ -13,9 +13,10 @@ import cv2
 
 from stream.bus import FRAMES, RESULTS, Inbox, Outbox
 from stream.config import Settings
+from stream.gallery_watch import GalleryWatch
 from stream.inference import Inference, Picture
 from stream.messages import AnyMessage, EngineInfo, FrameReady, InferenceStatus
-from stream.networks import GalleryWatch, load_networks
+from stream.networks import load_networks
 from stream.ring import Place, RingReader
 
 log = logging.getLogger(__name__)
@@ -76,12 +77,13 @@ def run(
     cv2.setNumThreads(1)
     inbox, outbox = Inbox(directory, FRAMES), Outbox(directory, RESULTS)
     rings = RingReader(directory)
-    networks, engines, notes = load_networks(settings, lambda name, share: beat())
-    gallery = GalleryWatch(settings.recognition)
-    inference = Inference(settings, networks, gallery.matcher())
+    networks = load_networks(settings, lambda name, share: beat())
+    generator = networks.engines["unmask"].model_sha256 if networks.unmasker else ""
+    gallery = GalleryWatch(settings.recognition, networks.embedder.space, generator)
+    inference = Inference(settings, networks, gallery.matcher)
     waiting = Waiting(live=delivery == "newest")
-    reporter = _Reporter(outbox, engines, notes)
-    log.info("inference: ready, %s", ", ".join(f"{name} on {e.backend}" for name, e in sorted(engines.items())))
+    reporter = _Reporter(outbox, networks.engines, networks.notes)
+    log.info("inference: ready, %d people enrolled", gallery.people)
     try:
         while not stop.is_set():
             beat()
@@ -93,10 +95,11 @@ def run(
                     outbox.send(message)
                 reporter.worked(time.monotonic() - began)
             if reporter.due():
-                if gallery.changed():
-                    inference.use(gallery.matcher())
+                if gallery.refresh():
+                    inference.use(gallery.matcher)
                 reporter.report(gallery.people, gallery.notes)
     finally:
+        gallery.close()
         rings.close()
         inbox.close()
         outbox.close()

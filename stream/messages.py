@@ -15,6 +15,8 @@ from typing import Literal
 
 import msgspec
 
+from engines.masks.state import MaskState
+
 
 class CameraState(StrEnum):
     """What a camera is doing."""
@@ -24,14 +26,6 @@ class CameraState(StrEnum):
     LOST = "lost"  # tried again by itself
     REFUSED = "refused"  # tried again too, more slowly: a person must mend it (password, path, format)
     ENDED = "ended"  # a file, played to its end
-
-
-class MaskState(StrEnum):
-    """How a mask is worn. The order of the classifier's outputs."""
-
-    NONE = "none"
-    WORN = "worn"
-    WORN_WRONGLY = "worn_wrongly"
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -128,7 +122,8 @@ class CameraStatus(Message, frozen=True):
     width: int = 0
     height: int = 0
     fps: float = 0.0
-    corrupt: int = 0  # access units dropped as damaged
+    corrupt: int = 0  # access units dropped as damaged, or because what they refer to was
+    late: int = 0  # access units dropped because decoding could not keep up
     reconnections: int = 0
 
 
@@ -178,5 +173,5 @@ def decode(part: bytes) -> AnyMessage:
     """The message of a part. Raises BadMessage with the rule that was broken."""
     try:
         return _decoder.decode(part)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"message of {len(part)} bytes: {error}") from None

@@ -68,6 +68,7 @@ def _run(job: dict[str, Any], directory: Path, stop: threading.Event) -> None:
                 stop,
                 lambda url: say("ready", url=url),
                 beat,
+                lambda: say("first_picture"),
             )
         case kind:
             raise ValueError(f"job.kind: must be capture, inference or overlay, found {kind!r}")

@@ -103,6 +103,11 @@ class Supervisor:
                 clean &= self._await_end(stage, deadline)
         return clean
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all stages."""
+        return tuple(self._stages)
+
     def pid(self, name: str) -> int | None:
         """The process of a stage, while it lives."""
         process = self._stages[name].process

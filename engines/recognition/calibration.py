@@ -1,0 +1,97 @@
+"""From similarity to strength of evidence: how many times more likely it is for the same person than for another.
+
+One logistic model for each condition (clean or masked) and set of evidence, fitted on people that no network here
+was trained on (tools/calibrate.py), gives a natural logarithm of a likelihood ratio from cosines. It is
+kept between an empirical lower and upper bound, since no number of comparisons supports a claim beyond
+about their count (Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often based on
+extrapolation: when to stop extrapolating?", 2016).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.models import WEIGHTS
+
+PATH = WEIGHTS / "calibration.json"
+RAW, UNMASKED = "raw", "unmasked"
+MODELS: dict[str, tuple[str, ...]] = {"clean": (RAW,), "masked": (RAW,), "masked+unmasked": (RAW, UNMASKED)}
+"""Each model's kinds of evidence: the face as seen, and as the generator completed it."""
+
+
+class CalibrationError(RuntimeError):
+    """The calibration cannot be used; the text names the file, the field and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """log LR = offset + sum of slope * cosine, between lower <= 0 and upper >= 0 (natural logarithms)."""
+
+    slopes: tuple[float, ...]
+    offset: float
+    lower: float
+    upper: float
+
+    def __call__(self, cosines: NDArray[np.floating]) -> NDArray[np.float64]:
+        """float64 [...] for cosines [..., kinds]."""
+        score = np.asarray(cosines, np.float64) @ np.asarray(self.slopes) + self.offset
+        return np.clip(score, self.lower, self.upper)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The models, and the networks that they were fitted for.
+
+    space: of the embeddings (embedder.SFace.space). generator_sha256: of the unmasking network's file, empty
+    when "masked+unmasked" was not fitted. sha256: of this file.
+    """
+
+    space: str
+    generator_sha256: str
+    models: Mapping[str, Strength]
+    sha256: str = ""
+
+    @classmethod
+    def load(cls, path: Path = PATH) -> Calibration:
+        """Read and check a file. Raises CalibrationError."""
+        try:
+            data = path.read_bytes()
+            values = json.loads(data)
+        except (OSError, ValueError) as error:
+            raise CalibrationError(f"{path}: cannot be read: {error}") from None
+        try:
+            models = {name: _strength(name, entry) for name, entry in values["models"].items()}
+            space, generator = values["space"], values["generator_sha256"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CalibrationError(f"{path}: is not a calibration: {error}") from None
+        except ValueError as error:
+            raise CalibrationError(f"{path}: {error}") from None
+        if not isinstance(space, str) or not isinstance(generator, str):
+            raise CalibrationError(f"{path}: space and generator_sha256 must be text")
+        for needed in ("clean", "masked"):
+            if needed not in models:
+                raise CalibrationError(f"{path}: models.{needed}: must be there")
+        return cls(space, generator, models, hashlib.sha256(data).hexdigest())
+
+
+def _strength(name: str, entry: Any) -> Strength:
+    if name not in MODELS:
+        raise ValueError(f"models.{name}: must be one of {', '.join(MODELS)}")
+    slopes = tuple(float(entry["slopes"][kind]) for kind in MODELS[name])
+    values = [*slopes, float(entry["offset"]), float(entry["lower"]), float(entry["upper"])]
+    if not all(math.isfinite(v) for v in values):
+        raise ValueError(f"models.{name}: all numbers must be finite")
+    if not values[-2] <= 0 <= values[-1]:
+        raise ValueError(f"models.{name}: lower must be at most 0 and upper at least 0, found {values[-2:]}")
+    if min(slopes) < 0:
+        raise ValueError(f"models.{name}: slopes must not be negative (more alike never counts against), found {slopes}")
+    return Strength(slopes, *values[len(slopes) :])

@@ -1,0 +1,85 @@
+"""SFace: a face in the recognition frame becomes a direction in space; near directions, probably one person.
+
+Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.alignment import RECOGNITION_SIZE
+from engines.models import NETWORKS, Borne
+
+DIMENSIONS = 128
+
+
+class _Info(Protocol):
+    @property
+    def network(self) -> str: ...
+    @property
+    def model_sha256(self) -> str: ...
+
+
+class EmbedderEngine(Protocol):
+    """What is needed of an engine; engines.backends makes them."""
+
+    @property
+    def info(self) -> _Info: ...
+    def __call__(self, batch: NDArray[np.float32], /) -> tuple[NDArray[np.float32], ...]: ...
+
+
+class SFace:
+    """Embeds faces with one engine.
+
+    space: names the space that the embeddings live in. Embeddings of two spaces must never be compared; a
+    gallery remembers its own. It is made from the weights, not from the ONNX file around them, so that a graph
+    made anew from the same weights keeps every gallery valid.
+    """
+
+    def __init__(self, engine: EmbedderEngine) -> None:
+        self._engine = engine
+        self.space = embedding_space(engine.info.network, engine.info.model_sha256)
+
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """float32 [N, 128] of unit length, for uint8 RGB crops [N, 112, 112, 3] in the recognition frame.
+
+        An embedding without length (it has no direction) comes back as zeros: similar to nobody.
+        Raises ValueError for another shape or type.
+        """
+        wanted = (RECOGNITION_SIZE, RECOGNITION_SIZE, 3)
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != wanted:
+            raise ValueError(f"crops: must be uint8 [N, 112, 112, 3], found {crops.dtype} {list(crops.shape)}")
+        if not len(crops):
+            return np.zeros((0, DIMENSIONS), np.float32)
+        batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
+        return unit(self._engine(batch)[0])
+
+
+def embedding_space(network: str, model_sha256: str) -> str:
+    """The name of an embedder's space."""
+    origin = NETWORKS.get(network)
+    return f"{network}:{origin.sha256 if isinstance(origin, Borne) else model_sha256}"
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Vectors [..., D] brought to length 1; those that are almost zero or not finite become zero."""
+    vectors = np.asarray(vectors, np.float32)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    usable = np.isfinite(length) & (length > 1e-6)
+    return np.where(usable, vectors / np.where(usable, length, 1), 0).astype(np.float32)
+
+
+def unmasked_crop(raw: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The recognition crop of a masked face with its reconstruction put in place: evidence "unmasked".
+
+    raw: uint8 RGB [112, 112, 3], aligned by eyes and nose. reconstruction: uint8 RGB [128, 128, 3], the face
+    frame of the same landmarks, which is x 4..108, y 20..124 of the recognition frame (engines.alignment).
+    """
+    patch = cv2.resize(reconstruction, (104, 104), interpolation=cv2.INTER_AREA)
+    joined = raw.copy()
+    joined[20:, 4:108] = patch[:92]
+    return joined

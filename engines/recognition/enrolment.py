@@ -1,0 +1,207 @@
+"""From a photograph file to a template for the gallery, or a clear refusal.
+
+The file is distrusted: formats are few, size and pixels are limited before anything is decoded, and every failure
+of a decoder is a refusal. What is needed of the photograph: one person, large, sharp, facing the camera,
+without a mask, and no reconstruction that this product has made (a guess must never become a template).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from engines.alignment import RECOGNITION_SIZE, recognition_transform, warp
+from engines.faces import Faces
+from engines.recognition.embedder import SFace
+from engines.recognition.gallery import GallerySnapshot, Template
+from engines.recognition.names import same_name
+from engines.recognition.quality import Quality, measure
+from engines.unmasking.mark import CAPTION, is_reconstruction
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP")
+MOST_BYTES = 64 << 20
+MOST_PIXELS = 60_000_000
+_SEARCHED = 1280  # longest side, in pixels, of the picture that is searched for faces
+_SURE_FACE = 0.9
+_BYSTANDER = 1 / 3  # of the largest face's height: smaller ones stand in the background
+_NO_MASK = 0.5
+_MADE = "rainedAlgorithmicMedia"  # of IPTC's DigitalSourceType: made by a trained model, wholly or in part
+
+_SAME_PERSON = 0.5
+"""Cosine above which a photograph shows a person enrolled under another name."""
+_OTHER_PERSON = 0.2
+"""Cosine to every picture of a person below which a photograph shows someone else."""
+
+Landmarks = NDArray[np.float32]
+
+
+class Refused(ValueError):
+    """The photograph will not do; the text says why."""
+
+
+class Detector(Protocol):
+    """engines.detection.mtcnn.MTCNN is one."""
+
+    def detect(self, pictures: Sequence[NDArray[np.uint8]], /) -> list[Faces]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentLimits:
+    """Stricter than for a face in the street: a template serves for years."""
+
+    min_eye_distance: float = 32.0
+    max_yaw_degrees: float = 30.0
+    min_sharpness: float = 50.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A decoded photograph. pixels: uint8 RGB [H, W, 3], upright. digest: sha256 of them. texts: its metadata."""
+
+    pixels: NDArray[np.uint8]
+    digest: bytes
+    texts: tuple[str, ...]
+
+
+def read_photo(path: Path) -> Photo:
+    """Decode a file. Raises Refused."""
+    if not path.exists():
+        raise Refused("there is no such file")
+    if not path.is_file():
+        raise Refused("is not a file")
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise Refused(f"is too large: at most {MOST_BYTES >> 20} MiB are read, found {size >> 20}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:  # reads the header only
+                width, height = image.size
+                if width * height > MOST_PIXELS:
+                    raise Refused(
+                        f"is too large: at most {MOST_PIXELS // 1_000_000} megapixels are decoded, found {width} x {height}"
+                    )
+                texts = tuple(_text(value) for value in image.info.values() if isinstance(value, str | bytes))
+                image.load()
+                pixels = _rgb(ImageOps.exif_transpose(image))
+    except Refused:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise Refused(f"is too large: at most {MOST_PIXELS // 1_000_000} megapixels are decoded") from None
+    except UnidentifiedImageError:
+        raise Refused(f"is not an image that can be read ({', '.join(FORMATS)})") from None
+    except PermissionError as error:
+        raise Refused(f"cannot be opened: {error.strerror}") from None
+    except Exception as error:  # whatever a decoder makes of hostile bytes must not end the command
+        raise Refused(f"is damaged or cut short: {' '.join(str(error).split())[:120]}") from None
+    return Photo(pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(), texts)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value[:100_000].decode("latin-1")
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # 16 bits a pixel: convert() would clip instead of scaling
+        grey = np.clip(np.asarray(image, np.float64) / 257, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"), np.uint8))
+
+
+class Enroller:
+    """Makes templates.
+
+    mask_state: says of a picture and a face's box [4] how probable it is that no mask is worn, 0 to 1.
+    is_reconstruction: says of a picture whether this product painted a part of it.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        embedder: SFace,
+        no_mask: Callable[[NDArray[np.uint8], NDArray[np.float32]], float] | None = None,
+        is_reconstruction: Callable[[NDArray[np.uint8]], bool] = is_reconstruction,
+        limits: EnrolmentLimits | None = None,
+    ) -> None:
+        self._detector, self._embedder = detector, embedder
+        self._no_mask, self._is_reconstruction = no_mask, is_reconstruction
+        self._limits = limits or EnrolmentLimits()
+
+    def template(self, path: Path) -> Template:
+        """The template of a photograph file. Raises Refused."""
+        photo = read_photo(path)
+        if any(CAPTION in text for text in photo.texts) or self._is_reconstruction(photo.pixels):
+            raise Refused("is a reconstruction made by this product: a guess is never enrolled")
+        if any(_MADE in text for text in photo.texts):
+            raise Refused("says in its metadata that it was made by a trained model: a guess is never enrolled")
+        box, landmarks = self._one_face(photo.pixels)
+        crop = warp(photo.pixels, recognition_transform(landmarks), RECOGNITION_SIZE)
+        quality = measure(photo.pixels, landmarks, crop)
+        if reason := quality.unfit(self._limits):
+            raise Refused(self._sentence(reason, quality))
+        if self._no_mask and self._no_mask(photo.pixels, box) < _NO_MASK:
+            raise Refused("the face wears a mask: enrolment needs the whole face")
+        embedding = self._embedder.embed(crop[None])[0]
+        if not embedding.any():
+            raise Refused("the face gives no template")
+        return Template(embedding, self._embedder.space, quality.weight, photo.digest)
+
+    def _one_face(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Landmarks]:
+        scale = min(1.0, _SEARCHED / max(picture.shape[:2]))
+        small = picture
+        if scale < 1:
+            size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+            small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        factor = np.array([picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]], np.float32)
+        found = self._detector.detect([small])[0]
+        found = found[found.scores >= _SURE_FACE]
+        if not len(found):
+            raise Refused("no face was found")
+        heights = found.boxes[:, 3] - found.boxes[:, 1]
+        count = int((heights >= _BYSTANDER * heights.max()).sum())
+        if count > 1:
+            number = "two" if count == 2 else str(count)
+            raise Refused(f"{number} faces were found: enrolment needs a photograph of one person alone")
+        first = int(heights.argmax())
+        return found.boxes[first] * np.tile(factor, 2), found.landmarks[first] * factor
+
+    def _sentence(self, reason: str, quality: Quality) -> str:
+        limits = self._limits
+        details = {
+            "too small": f"the eyes must be {limits.min_eye_distance:.0f} pixels apart, found {quality.eye_distance:.0f}",
+            "turned away": f"at most {limits.max_yaw_degrees:.0f} degrees to the side, found {quality.yaw:.0f}",
+            "blurred": f"sharpness must be {limits.min_sharpness:.0f}, found {quality.sharpness:.0f}",
+            "too dark": f"mean grey level {quality.brightness:.0f} of 255",
+            "too bright": f"mean grey level {quality.brightness:.0f} of 255",
+        }
+        return f"the face is {reason}" + (f" ({details[reason]})" if reason in details else "")
+
+
+def check_identity(template: Template, name: str, snapshot: GallerySnapshot, although_like: Sequence[str] = ()) -> None:
+    """Raises Refused when a photograph seems to show another person than the one it is to be enrolled for.
+
+    although_like: names of people who do look so much alike (twins).
+    """
+    if not len(snapshot.matrix):
+        return
+    best = np.full(len(snapshot.ids), -1.0)
+    np.maximum.at(best, snapshot.owner, snapshot.matrix @ template.embedding)
+    wanted, excused = same_name(name), {same_name(n) for n in although_like}
+    for i in np.argsort(-best, kind="stable"):
+        other = snapshot.names[i]
+        if same_name(other) == wanted:
+            if best[i] < _OTHER_PERSON:
+                raise Refused(
+                    f"shows someone else than the pictures of {other} that are enrolled (similarity {best[i]:.2f})"
+                )
+        elif best[i] >= _SAME_PERSON and same_name(other) not in excused:
+            raise Refused(f"this person is already enrolled as {other} (similarity {best[i]:.2f})")

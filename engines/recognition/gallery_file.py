@@ -1,0 +1,184 @@
+"""The gallery's SQLite file: opened with care, brought to the newest schema, never written when in doubt."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from engines.recognition import audit
+from engines.recognition.vault import Vault, VaultError
+
+_APPLICATION = 0x554E565A  # "UNVZ", in the file's header
+_BUSY_S = 10.0
+_SCRUB_S = 5.0
+_KEY_CHECK = "key check"
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT",
+        """CREATE TABLE person (
+            id TEXT PRIMARY KEY, name BLOB NOT NULL, name_mark BLOB NOT NULL UNIQUE,
+            since_wall_ns INTEGER NOT NULL) STRICT""",
+        """CREATE TABLE template (
+            id TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES person, sealed BLOB NOT NULL, ground BLOB NOT NULL,
+            picture_mark BLOB NOT NULL UNIQUE, quality REAL NOT NULL, added_wall_ns INTEGER NOT NULL) STRICT""",
+        "CREATE INDEX template_of ON template (person)",
+        *audit.SCHEMA,
+    ),
+)
+"""What brings the file from version i to i + 1. Never change one that was released: add the next."""
+
+
+class GalleryError(RuntimeError):
+    """The gallery cannot do what was asked; the text says why, and that nothing was lost."""
+
+
+def open_file(path: Path, key: Path) -> tuple[sqlite3.Connection, bool]:
+    """(connection, read_only) of a gallery, which is made when it is not there. Raises GalleryError."""
+    if path.is_dir():
+        raise GalleryError(f"{path}: must be a file, found a folder")
+    if path.exists() and path.stat().st_size == 0 and key.exists():
+        raise GalleryError(f"{path}: is empty although its key {key.name} is there; restore it from a copy")
+    with guarded(path):
+        try:
+            return _open_writable(path), False
+        except (PermissionError, sqlite3.OperationalError) as error:
+            if not path.is_file() or _busy(error):
+                raise
+            return _open_readable(path), True
+
+
+def open_vault(connection: sqlite3.Connection, path: Path, key: Path, read_only: bool) -> Vault:
+    """The vault that this file was sealed with. Raises GalleryError for a missing or wrong key."""
+    try:
+        with guarded(path):
+            row = connection.execute("SELECT value FROM meta WHERE key = 'key_check'").fetchone()
+            if row is None:  # a new file
+                if read_only:
+                    raise GalleryError(f"{path}: holds nothing yet and cannot be written here (read-only)")
+                vault = Vault.create(key)
+                sealed = vault.seal(b"", _KEY_CHECK)
+                connection.execute("INSERT OR IGNORE INTO meta VALUES ('key_check', ?)", (sealed,))
+                row = connection.execute("SELECT value FROM meta WHERE key = 'key_check'").fetchone()
+            vault = Vault.open(key)
+    except VaultError as error:
+        raise GalleryError(str(error)) from None
+    try:
+        vault.unseal(row[0], _KEY_CHECK)
+    except VaultError:
+        raise GalleryError(f"{key}: is not the key of {path}; nothing was changed") from None
+    return vault
+
+
+def empty_journal(connection: sqlite3.Connection) -> bool:
+    """Write the journal into the file and cut it to nothing; False when readers stood in the way too long."""
+    deadline = time.monotonic() + _SCRUB_S
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] != 0:
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+@contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Turns SQLite's and the system's errors into sentences."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise GalleryError(f"{path}: {_sentence(error)}") from None
+
+
+def _open_writable(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite alone would let the group read it
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        _recognise(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        _migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open_readable(path: Path) -> sqlite3.Connection:
+    """From a disk that cannot be written. A journal left there holds changes, so then it must be read too."""
+    journal = path.with_name(path.name + "-wal")
+    mode = "mode=ro" if journal.exists() and journal.stat().st_size else "mode=ro&immutable=1"
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{mode}", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _recognise(connection)
+        _version(connection, len(_MIGRATIONS))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _recognise(connection: sqlite3.Connection) -> None:
+    """Raises unless this is a sound gallery, or nothing yet."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and application != _APPLICATION:
+        raise sqlite3.DatabaseError("not a gallery")
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(str(found))
+
+
+def _version(connection: sqlite3.Connection, oldest: int = 0) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if not oldest <= version <= len(_MIGRATIONS):
+        raise sqlite3.NotSupportedError(
+            f"its schema has version {version}, this program reads {oldest} to {len(_MIGRATIONS)}"
+        )
+    return version
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    if _version(connection) == len(_MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for version in range(_version(connection), len(_MIGRATIONS)):  # asked again: another may have been first
+            for statement in _MIGRATIONS[version]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _busy(error: Exception) -> bool:
+    return "locked" in str(error)
+
+
+def _sentence(error: OSError | sqlite3.Error) -> str:
+    text = str(error)
+    if isinstance(error, sqlite3.NotSupportedError):
+        return f"{text}; it was left as it is"
+    if isinstance(error, OSError):
+        return f"cannot be opened: {error.strerror}"
+    if _busy(error):
+        return f"another command has held it for {_BUSY_S:.0f} s; try again"
+    if "readonly" in text or "unable to open" in text:
+        return f"cannot be written here ({text}), so nothing was changed"
+    if "full" in text:
+        return f"no room left on the disk ({text}), so nothing was changed"
+    if isinstance(error, sqlite3.OperationalError) and "malformed" not in text:
+        return f"SQLite says: {text}; nothing was changed"
+    return f"is damaged or not a gallery ({text}); it was left as it is: restore it from a copy, or name another file"

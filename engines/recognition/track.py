@@ -1,0 +1,164 @@
+"""Who a track probably is: the looks at one face gathered over time, and a decision that does not flicker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp, log
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.recognition.calibration import RAW, UNMASKED
+from engines.recognition.embedder import unit
+from engines.recognition.matcher import Candidate, Match, Matcher
+
+Decision = Literal["person", "nobody", "undecided"]
+
+_CORRELATION_NS = 700e6
+"""Looks closer in time than this show much the same: each new one counts 1 - exp(-gap / this)."""
+_FEWEST_LOOKS = 2
+_FEWEST_FOR_NOBODY = 2.0
+"""Effective looks (quality times novelty) before "nobody": a few bad frames look like nobody."""
+_LEAST_SUPPORT = log(10)
+"""A name is given only to a face, as seen, ten times likelier for that person, whatever the prior and the
+thresholds; and it is kept only while the face as seen speaks for it at all."""
+_SAME_FACE = 0.25
+"""Cosine of a look to its track's mean. Looks at one face hold 0.57 or more (1 % point, eye distance from 12 px);
+of different people 1 % exceed 0.36."""
+_STRANGERS = 3
+"""So many looks in a row that do not fit: the track has passed to another face."""
+_CLEAN_WORTH = 3.0
+"""An effective look without a mask tells as much as three with one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is believed of a track. person, person_id and probability are of the decision, None while undecided
+    (nobody: None, and the probability that it is nobody enrolled). masked: the decision rests on a masked face:
+    reduced reliability. looks: effective number behind it."""
+
+    decision: Decision
+    person: str | None
+    person_id: str | None
+    probability: float | None
+    candidates: tuple[Candidate, ...]
+    nobody: float | None
+    masked: bool
+    looks: float
+
+
+UNKNOWN = Identity("undecided", None, None, None, (), None, False, 0.0)
+
+
+class _Gathered:
+    """The looks of one condition."""
+
+    def __init__(self) -> None:
+        self.sums = {RAW: np.zeros(0, np.float64), UNMASKED: np.zeros(0, np.float64)}
+        self.looks, self.effective, self.last_ns = 0, 0.0, 0
+
+    def add(self, media_ns: int, evidence: Mapping[str, NDArray[np.float32]], weight: float) -> None:
+        gap = abs(media_ns - self.last_ns)
+        self.effective += weight * (1 - exp(-gap / _CORRELATION_NS) if self.looks else 1.0)
+        self.looks, self.last_ns = self.looks + 1, media_ns
+        for kind, vector in evidence.items():
+            old = self.sums[kind]
+            self.sums[kind] = weight * vector.astype(np.float64) + (old if old.size else 0)
+
+    def means(self) -> dict[str, NDArray[np.float32]]:
+        return {kind: unit(total) for kind, total in self.sums.items() if total.size}
+
+
+class TrackIdentity:
+    """Gathers looks at one tracked face and decides. Hangs on media time alone, so that replays repeat it."""
+
+    def __init__(self, matcher: Matcher, decide_at: float = 0.9, leave_at: float | None = None) -> None:
+        """decide_at: probability at which a decision is taken; leave_at: below it, it is given up (default
+        0.8 x decide_at). Raises ValueError unless 0 < leave_at <= decide_at < 1."""
+        leave_at = 0.8 * decide_at if leave_at is None else leave_at
+        if not 0 < leave_at <= decide_at < 1:
+            raise ValueError(f"thresholds: must be 0 < leave_at <= decide_at < 1, found {leave_at} and {decide_at}")
+        self._matcher, self._decide_at, self._leave_at = matcher, decide_at, leave_at
+        self._gathered = {False: _Gathered(), True: _Gathered()}
+        self._misfits: list[tuple[int, dict[str, NDArray[np.float32]], bool, float]] = []
+        self.state = UNKNOWN
+
+    @property
+    def decided(self) -> bool:
+        """Whether looking less often will do."""
+        return self.state.decision != "undecided"
+
+    def add(
+        self, media_ns: int, evidence: Mapping[str, NDArray[np.float32]], masked: bool, weight: float
+    ) -> Identity:
+        """Take in one look. evidence: as for Matcher.match. weight: 0..1, Quality.weight. Returns the new state.
+
+        Raises ValueError for evidence that cannot be matched or a weight outside 0..1.
+        """
+        if not 0 <= weight <= 1:
+            raise ValueError(f"weight: must be 0 to 1, found {weight}")
+        if RAW not in evidence or evidence.keys() - {RAW, UNMASKED}:
+            raise ValueError(f'evidence: must be "raw" and perhaps "unmasked", found {sorted(evidence)}')
+        gathered = self._gathered[masked]
+        look = (media_ns, dict(evidence), masked, weight)
+        if gathered.looks >= _FEWEST_LOOKS and float(gathered.means()[RAW] @ evidence[RAW]) < _SAME_FACE:
+            self._misfits.append(look)
+            if len(self._misfits) < _STRANGERS:
+                return self.state
+            again, self._misfits = self._misfits, []
+            self._gathered, self.state = {False: _Gathered(), True: _Gathered()}, UNKNOWN
+        else:
+            again, self._misfits = [look], []
+        for when, what, was_masked, worth in again:
+            self._gathered[was_masked].add(when, what, worth)
+        self.state = self._decide()
+        return self.state
+
+    def use(self, matcher: Matcher) -> Identity:
+        """Decide again by another gallery; what was seen is kept. Returns the new state."""
+        self._matcher = matcher
+        self.state = self._decide()
+        return self.state
+
+    def _decide(self) -> Identity:
+        clean, masked = self._gathered[False], self._gathered[True]
+        behind_mask = masked.effective > _CLEAN_WORTH * clean.effective
+        gathered = masked if behind_mask else clean
+        if not gathered.looks:
+            return UNKNOWN
+        match = self._matcher.match(gathered.means(), behind_mask)
+        person, nobody = self._person(match, gathered), self._nobody(match, gathered)
+        if person:
+            return self._identity("person", person, person.probability, match, gathered)
+        if nobody:
+            return self._identity("nobody", None, match.nobody, match, gathered)
+        return self._identity("undecided", None, None, match, gathered)
+
+    def _person(self, match: Match, gathered: _Gathered) -> Candidate | None:
+        if not match.candidates or gathered.looks < _FEWEST_LOOKS:
+            return None
+        first = match.candidates[0]
+        stays = first.person_id == self.state.person_id
+        probable, support = (self._leave_at, 0.0) if stays else (self._decide_at, _LEAST_SUPPORT)
+        return first if first.probability >= probable and first.log_lr > support else None
+
+    def _nobody(self, match: Match, gathered: _Gathered) -> bool:
+        stays = self.state.decision == "nobody"
+        enough = gathered.effective >= _FEWEST_FOR_NOBODY
+        return enough and match.nobody >= (self._leave_at if stays else self._decide_at)
+
+    def _identity(
+        self, decision: Decision, person: Candidate | None, probability: float | None, match: Match, gathered: _Gathered
+    ) -> Identity:
+        return Identity(
+            decision,
+            person.person if person else None,
+            person.person_id if person else None,
+            probability,
+            match.candidates,
+            match.nobody,
+            match.masked,
+            gathered.effective,
+        )

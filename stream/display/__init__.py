@@ -1,0 +1,1 @@
+"""What people see: the overlay stage and the live page it serves."""

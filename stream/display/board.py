@@ -1,0 +1,152 @@
+"""What the overlay's thread puts up for the web server, and the questions the web server asks of it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+import stream
+from stream.display.cards import Cards
+from stream.display.viewers import Offer, Viewers
+from stream.display.views import CameraView, View
+from stream.overlay import colour, remark, title
+from stream.report import Report
+
+
+class Board:
+    """Everything both threads share. The overlay writes; what handlers read is replaced whole, never changed."""
+
+    def __init__(self, cameras: tuple[str, ...], jpeg_quality: int) -> None:
+        now_ns, now_wall_ns = time.monotonic_ns(), time.time_ns()
+        self.cameras: Mapping[str, CameraView] = {
+            name: CameraView(name, now_ns, now_wall_ns) for name in cameras
+        }
+        self.cards = Cards()
+        self.viewers = Viewers()
+        self.state = b"{}"
+        self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
+        self._questions: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+
+    def ask(self, question: Callable[[], Any]) -> Future[Any]:
+        """Have the overlay's thread answer a question between two frames."""
+        answer: Future[Any] = Future()
+        self._questions.put((question, answer))
+        return answer
+
+    def answer(self) -> None:
+        """Answer what was asked. Called by the overlay's thread."""
+        while True:
+            try:
+                question, answer = self._questions.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                answer.set_result(question())
+            except Exception as error:  # belongs to the one who asked
+                answer.set_exception(error)
+
+    def serve(self, camera: str) -> bool:
+        """Send a camera's newest view to those who want it and have shown what they got before.
+
+        Returns whether there was anyone.
+        """
+        view = self.cameras[camera].view
+        encoded: dict[tuple[int, float], Offer] = {}
+        for viewer in self.viewers.all():
+            wish = viewer.wish(camera, view.version)
+            if wish is None:
+                continue
+            size = wish.served(view.size[0])
+            if size not in encoded:
+                encoded[size] = self._encoded(view, *size)
+            viewer.offer(encoded[size], view.version)
+        return bool(encoded)
+
+    def put_up(self, state: Mapping[str, Any]) -> None:
+        """Renew the state that the page shows."""
+        self.state = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
+        for viewer in self.viewers.all():
+            viewer.offer_state(self.state)
+
+    def jpeg(self, picture: NDArray[np.uint8]) -> bytes:
+        """A picture, uint8 BGR [H, W, 3], as JPEG."""
+        done, encoded = cv2.imencode(".jpg", picture, self._jpeg)
+        if not done:
+            raise ValueError(f"a picture of shape {picture.shape} cannot be encoded as JPEG")
+        return encoded.tobytes()
+
+    def _encoded(self, view: View, width: int, density: float) -> Offer:
+        picture = view.picture(time.time_ns(), width, density)
+        header = {
+            "camera": view.camera,
+            "version": view.version,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "live": view.absence is None,
+        }
+        if view.result and view.absence is None:
+            header |= {
+                "sequence": view.result.frame.sequence,
+                "scale": picture.shape[1] / view.size[0],
+                "faces": [
+                    {
+                        "track": face.track,
+                        "box": [round(value, 2) for value in face.box],
+                        "colour": list(colour(face)[::-1]),
+                        "title": title(face),
+                        "remark": remark(face),
+                    }
+                    for face in view.result.faces
+                ],
+            }
+        jpeg = self.jpeg(picture)
+        if view.result and view.absence is None:
+            header["latency_ms"] = round((time.monotonic_ns() - view.result.frame.captured_ns) / 1e6, 2)
+        return Offer(view.camera, json.dumps(header, ensure_ascii=False).encode(), jpeg)
+
+
+def state(report: Report, board: Board, now_ns: int) -> dict[str, Any]:
+    """What the page shows beside the pictures, ready for JSON."""
+    return {
+        "version": stream.__version__,
+        "now_ms": time.time_ns() // 1_000_000,
+        "cameras": [_camera(name, report, board, now_ns) for name in board.cameras],
+        "cards": board.cards.described(time.time_ns()),
+        "engines": {name: msgspec.to_builtins(engine) for name, engine in sorted(report.engines.items())},
+        "people_enrolled": report.people,
+        "load": round(report.load, 2),
+        "notes": report.notes,
+        "restarts": dict(sorted(report.restarts.items())),
+    }
+
+
+def _camera(name: str, report: Report, board: Board, now_ns: int) -> dict[str, Any]:
+    view, status = board.cameras[name].view, report.status.get(name)
+    absence = view.absence
+    recent = report.latencies[name].recent(now_ns)
+    return {
+        "name": name,
+        "state": absence.state if absence else "running",
+        "live": absence is None,
+        "since_ms": (absence.since_wall_ns if absence else status.since_wall_ns if status else 0)
+        // 1_000_000,
+        "detail": absence.detail if absence else "",
+        "source": status.source if status else "",
+        "codec": status.codec if status else "",
+        "decoder": status.decoder if status else "",
+        "fps": round(status.fps, 2) if status else 0,
+        "width": view.size[0],
+        "height": view.size[1],
+        "frames": report.ledger.account(name).frames(final=False),
+        "latency_ms": recent,
+        "shown_per_second": report.latencies[name].rate(now_ns),
+    }

@@ -1,0 +1,221 @@
+"""The overlay process: joins what inference saw to the frame it was seen on, draws it, and shows it to people.
+
+One thread does all of that, and books what it did; the web server has a thread of its own and gets pictures that
+are already encoded, so that no viewer can slow the overlay down.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from stream.bus import RESULTS, Inbox
+from stream.config import Settings
+from stream.display.board import Board, state
+from stream.display.pacing import Pacing
+from stream.display.server import Server, address, listen
+from stream.display.web import create_app
+from stream.memory import MemoryWatch
+from stream.messages import AnyMessage, CameraStatus, FaceCard, FrameResult, InferenceStatus, StageStatus
+from stream.report import Report, write
+from stream.ring import Place, RingReader
+
+if TYPE_CHECKING:
+    from stream.display.recordings import Recordings
+
+log = logging.getLogger(__name__)
+
+_POLL_MS = 20
+_STATE_EVERY_NS = 500_000_000
+_SAVE_EVERY_NS = 2_000_000_000
+_LAST_WORDS_MS = 200  # at the end: how long the bus must be quiet
+_LAST_WORDS_WITHIN_S = 3.0
+_PORT_FILE = "display.port"
+
+SUPERSEDED = "superseded_before_overlay"
+OVERWRITTEN = "overwritten_before_overlay"
+
+
+def _nothing() -> None:
+    """Called by default where a caller does not care."""
+
+
+def run(
+    settings: Settings,
+    directory: Path,
+    delivery: str,
+    report: Path | None,
+    output: Path | None,
+    stop: threading.Event,
+    ready: Callable[[str], None],
+    beat: Callable[[], None] = _nothing,
+    first_picture: Callable[[], None] = _nothing,
+) -> None:
+    """Show annotated frames until `stop` is set; then write the report and finish the annotated recording.
+
+    delivery: "newest" draws the newest frame of each camera, "every" draws all of them in order. ready gets the
+    address of the live page; beat is called some fifty times a second; first_picture is called once. Raises
+    OSError when the page's port cannot be had or the report cannot be written.
+    """
+    cv2.setNumThreads(1)
+    overlay = Overlay(settings, directory, delivery, output, first_picture)
+    memory = MemoryWatch(directory)
+    listener = listen(settings.display.host, _port(settings.display.port, directory))
+    server = Server(create_app(overlay.board, overlay.report, memory.summary), listener)
+    server.start()
+    memory.start()
+    (directory / _PORT_FILE).write_text(str(listener.getsockname()[1]))
+    ready(address(listener))
+    try:
+        while not stop.is_set():
+            beat()
+            overlay.turn(_POLL_MS)
+        deadline_s = time.monotonic() + _LAST_WORDS_WITHIN_S
+        while overlay.turn(_LAST_WORDS_MS) and time.monotonic() < deadline_s:
+            beat()
+    finally:
+        overlay.board.viewers.close()
+        server.close()
+        memory.close()
+        overlay.close()
+    if report:
+        write(overlay.report.build(memory.summary(), final=True), report)
+
+
+def _recordings(names: tuple[str, ...], output: Path, note: Callable[[str], None]) -> Recordings:
+    from stream.display.recordings import Recordings  # FFmpeg takes its time to load, and live nobody needs it
+
+    return Recordings(names, output, note)
+
+
+def _port(wanted: int, directory: Path) -> int:
+    """The wanted port; for "any", the one that an overlay before this one had, so that open pages find it again."""
+    if wanted == 0:
+        try:
+            return int((directory / _PORT_FILE).read_text())
+        except (OSError, ValueError):
+            pass
+    return wanted
+
+
+class Overlay:
+    """The work of the stage, turn by turn, without the web server."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        delivery: str,
+        output: Path | None = None,
+        first_picture: Callable[[], None] = _nothing,
+    ) -> None:
+        names = tuple(camera.name for camera in settings.cameras)
+        self.report = Report(names, directory, delivery)
+        self.board = Board(names, settings.display.jpeg_quality)
+        self._every = delivery == "every"
+        self._first_picture: Callable[[], None] | None = first_picture
+        self._inbox = Inbox(directory, RESULTS)
+        self._rings = RingReader(directory)
+        self._pacing = Pacing(self._rings, directory) if self._every else None
+        self._recordings = _recordings(names, output, self.report.note) if output else None
+        self._state_ns = self._saved_ns = 0
+        if self.report.ledger.resumed:
+            self.report.note("The overlay was started again during this run.")
+            if self._recordings:
+                self.report.note("The annotated recording begins where the overlay was started again.")
+
+    def turn(self, wait_ms: int) -> bool:
+        """Take in what waits, for up to wait_ms, and show it. False when nothing came."""
+        results: dict[str, list[FrameResult]] = {}
+        came = self._take(self._inbox.drain(wait_ms), results)
+        self.report.messages_rejected = self._inbox.rejected
+        arrived_ns = time.monotonic_ns()
+        for camera, of_camera in results.items():
+            shown = of_camera if self._every else of_camera[-1:]
+            for result in of_camera[: len(of_camera) - len(shown)]:
+                self.report.skipped(result, SUPERSEDED)
+            for result in shown:
+                self._show(camera, result, arrived_ns)
+        self._look_around()
+        self.report.ledger.save()
+        return came
+
+    def close(self) -> None:
+        """Finish the annotated recording, and let go of everything."""
+        self.report.ledger.save()
+        if self._recordings:
+            self._recordings.close()
+        self._rings.close()
+        self._inbox.close()
+
+    def _take(self, messages: Iterable[AnyMessage], results: dict[str, list[FrameResult]]) -> bool:
+        came, now_ns = False, time.monotonic_ns()
+        for message in messages:
+            came = True
+            match message:
+                case FrameResult() if message.frame.camera in self.board.cameras:
+                    results.setdefault(message.frame.camera, []).append(message)
+                case FaceCard() if message.camera in self.board.cameras:
+                    self.board.cards.add(message, time.time_ns())
+                case CameraStatus() if message.camera in self.board.cameras:
+                    self.report.camera(message)
+                    self.board.cameras[message.camera].status(message, now_ns)
+                    if self._pacing:
+                        self._pacing.camera(message)
+                case InferenceStatus():
+                    self.report.inference(message)
+                case StageStatus():
+                    self._restarted(message)
+                case _:
+                    log.warning("a message of no use here: %s", type(message).__name__)
+        return came
+
+    def _restarted(self, status: StageStatus) -> None:
+        self.report.stage(status)
+        if status.stage == "inference" and status.restarts:
+            self.board.cards.clear()
+            if self._pacing:
+                self._pacing.frames_may_be_lost()
+
+    def _show(self, camera: str, result: FrameResult, arrived_ns: int) -> None:
+        """Draw one frame, hand it on, and book it."""
+        frame = result.frame
+        ring = self._rings.ring(camera, frame.ring)
+        i420 = ring.read(Place(frame.slot, frame.generation)) if ring else None
+        if i420 is None:
+            self.report.skipped(result, OVERWRITTEN)
+        else:
+            now_wall_ns = time.time_ns()
+            view = self.board.cameras[camera].frame(i420, result, time.monotonic_ns(), now_wall_ns)
+            self.board.cards.see(result, now_wall_ns)
+            sent = self.board.serve(camera)
+            if self._recordings:
+                self._recordings.write(camera, view.picture(now_wall_ns), frame.media_ns)
+            elif not sent:
+                view.picture(now_wall_ns)  # nobody looks; it is drawn all the same, so that figures stay true
+            self.report.shown(result, arrived_ns, time.monotonic_ns())
+            if self._first_picture:
+                self._first_picture()
+                self._first_picture = None
+        if self._pacing:
+            self._pacing.done(frame)
+
+    def _look_around(self) -> None:
+        """What has to be done whether frames come or not."""
+        now_ns = time.monotonic_ns()
+        for name, camera in self.board.cameras.items():
+            camera.look(now_ns, time.time_ns())
+            self.board.serve(name)
+        self.board.answer()
+        if now_ns - self._state_ns >= _STATE_EVERY_NS:
+            self._state_ns = now_ns
+            self.board.put_up(state(self.report, self.board, now_ns))
+        if now_ns - self._saved_ns >= _SAVE_EVERY_NS:
+            self._saved_ns = now_ns
+            self.report.save_statistics()

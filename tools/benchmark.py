@@ -1,0 +1,27 @@
+"""`python -m tools.benchmark NAME`: measurements that print their figures and can save them as JSON.
+
+pipeline   live cameras from end to end, beside the plain way of doing the same
+capture    from the sender's stamp in the picture to the decoded frame
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("pipeline", "capture")
+
+
+def main() -> int:
+    """Run the benchmark named first; the rest of the arguments are its own."""
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        print(__doc__)
+        print(f"NAME: must be one of {', '.join(NAMES)}, found {' '.join(sys.argv[1:2]) or 'none'}")
+        return 2
+    name = sys.argv.pop(1)
+    result = importlib.import_module(f"tools.benchmarks.{name}").main()
+    return int(result or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

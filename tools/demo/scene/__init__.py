@@ -1,0 +1,1 @@
+"""What the demo clip shows: a drawn street and people who walk through it."""

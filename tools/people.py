@@ -1,0 +1,176 @@
+"""`unvizard people`: enrol people from photographs, list them, remove them. Works beside a running pipeline too."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from engines.backends import EngineError, open_engine
+from engines.detection.mtcnn import MTCNN
+from engines.masks.state import MaskStateClassifier, crop
+from engines.models import ModelError, prepare
+from engines.recognition.audit import AuditError
+from engines.recognition.embedder import SFace
+from engines.recognition.enrolment import Enroller, Refused, check_identity
+from engines.recognition.gallery import Gallery, GalleryError
+from engines.recognition.names import clean_ground, clean_name
+from stream.config import ConfigError, Engines, Settings, load
+from tools.preparing import progress_bar
+
+_SMALLEST_FACE = 24  # looked for smaller than needed, so that the refusal can say "too small"
+
+people = typer.Typer(no_args_is_help=True)
+
+Config = Annotated[Path | None, typer.Option(help="Settings in YAML; says where the gallery is.")]
+At = Annotated[Path | None, typer.Option("--gallery", help="The gallery's file, instead of the settings'.")]
+
+
+@people.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="The person's name, at most 80 characters.")],
+    photos: Annotated[list[Path], typer.Argument(help="Photographs of this person alone; several are better.")],
+    ground: Annotated[str, typer.Option(help='Why this person may be enrolled, such as "consent". Stored with them.')],
+    although_like: Annotated[
+        list[str] | None, typer.Option(help="Enrol although the person looks like this one (a twin).")
+    ] = None,
+    config: Config = None,
+    gallery: At = None,
+) -> None:
+    """Enrol a person from photographs, or add photographs to one who is enrolled."""
+    settings = _settings(config)
+    with _sentences(), Gallery(gallery or settings.recognition.gallery) as book:
+        name, ground = clean_name(name), clean_ground(ground)
+        enroller = open_enroller(settings.engines)
+        refused = 0
+        for photo in photos:
+            try:
+                template = enroller.template(photo)
+                if owner := book.owner_of_picture(template.digest):
+                    raise Refused(f"the very same photograph is already enrolled as {owner}")
+                check_identity(template, name, book.load(template.space), although_like or ())
+                person = book.add(name, template, ground, _actor())
+                typer.echo(f"{photo}: enrolled as {person.name} (picture {person.pictures})")
+            except Refused as refusal:
+                refused += 1
+                typer.echo(f"{photo}: refused: {refusal}", err=True)
+    if refused:
+        raise typer.Exit(1)
+
+
+@people.command("list")
+def show(config: Config = None, gallery: At = None) -> None:
+    """List the people enrolled."""
+    with _sentences(), Gallery(gallery or _settings(config).recognition.gallery) as book:
+        found = book.people()
+    if not found:
+        typer.echo("nobody is enrolled")
+        return
+    table = Table("name", "pictures", "since", "ground")
+    for person in found:
+        table.add_row(person.name, str(person.pictures), _when(person.since_wall_ns), person.ground)
+    Console(markup=False, highlight=False).print(table)
+
+
+@people.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="Whom to erase.")], config: Config = None, gallery: At = None
+) -> None:
+    """Erase a person everywhere in the gallery, and print a receipt."""
+    with _sentences(), Gallery(gallery or _settings(config).recognition.gallery) as book:
+        receipt = book.remove(name, _actor())
+    typer.echo(f"removed {receipt.name}: {receipt.pictures} picture{'s' if receipt.pictures != 1 else ''} erased")
+    typer.echo(
+        f"receipt: person {receipt.person}, {_when(receipt.wall_ns)}, line {receipt.sequence} of the log, "
+        f"mark {receipt.mark.hex()}"
+    )
+    if not receipt.scrubbed:
+        typer.echo("note: another process was reading; the next command on this gallery overwrites the erased bytes")
+
+
+@people.command("log")
+def log(
+    receipt: Annotated[str | None, typer.Option(help="The mark of a receipt; its line must be there.")] = None,
+    config: Config = None,
+    gallery: At = None,
+) -> None:
+    """Show who enrolled and removed whom, after checking that the log was not altered."""
+    with _sentences(), Gallery(gallery or _settings(config).recognition.gallery) as book:
+        try:
+            known = bytes.fromhex(receipt) if receipt else None
+        except ValueError:
+            _fail("receipt: must be the hexadecimal mark that a receipt shows")
+        count = book.audit.verify(known)
+        for entry in book.audit.entries():
+            detail = f" ({entry.detail})" if entry.detail else ""
+            typer.echo(
+                f"{entry.sequence}  {_when(entry.wall_ns)}  {entry.actor}  {entry.action}  {entry.person}{detail}"
+            )
+    typer.echo(f"{count} lines, unaltered")
+
+
+def open_enroller(engines: Engines) -> Enroller:
+    """What turns photographs into templates, with the networks that the settings choose. Raises ModelError, EngineError."""
+    with progress_bar(Console(stderr=True)) as progress:
+        task = progress.add_task("Preparing networks", total=1.0)
+        models = prepare(
+            engines.cache,
+            ("pnet", "rnet", "onet", "maskstate", "sface"),
+            lambda name, share: progress.update(task, completed=share, description=f"Preparing {name or 'networks'}"),
+        )
+        opened = {
+            name: open_engine(model, engines.backend, engines.precision, engines.threads, engines.cache)
+            for name, model in models.items()
+        }
+    detector = MTCNN({name: opened[name] for name in ("pnet", "rnet", "onet")}, _SMALLEST_FACE)
+    return Enroller(detector, SFace(opened["sface"]), _no_mask(MaskStateClassifier(opened["maskstate"])))
+
+
+def _no_mask(
+    classifier: MaskStateClassifier,
+) -> Callable[[NDArray[np.uint8], NDArray[np.float32]], float]:
+    def probability(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
+        return float(classifier.classify(crop(picture, box)[None])[0, 0])
+
+    return probability
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        return load(config) if config else Settings()
+    except ConfigError as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Ends the command with one line for everything that can go wrong."""
+    try:
+        yield
+    except (AuditError, EngineError, GalleryError, ModelError, ValueError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _when(wall_ns: int) -> str:
+    return datetime.fromtimestamp(wall_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M UTC")

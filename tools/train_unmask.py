@@ -1,0 +1,237 @@
+"""Trains the unmasking generator on unmasked faces with drawn masks, and exports it.
+
+    python -m tools.train_unmask --index FACES/index.csv --folder fairface/train --minutes 60
+    python -m tools.train_unmask --export
+
+The first command can be stopped and run again: it goes on from its checkpoint. Losses: 3 L1 under the mask,
+L1 over all, L1 of gradients under the mask, 0.3 (BCE + Dice) of the mask, and from 45 % of the time on a light
+hinge PatchGAN with feature matching on the lower face.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.nn import functional as F
+
+from engines.unmasking.network import SIZE, Discriminator, Generator, Unmask, blend
+from tools.learning.curve import draw_curve
+from tools.learning.export import export
+from tools.learning.faces import read_index
+from tools.learning.pairs import pair_drawer
+from tools.learning.pool import Pool
+
+WEIGHTS = Path(__file__).parent.parent / "engines" / "weights" / "unmask.onnx"
+LOWER = slice(48, 128)
+"""Rows of the face frame that the discriminator sees: from the nose to below the chin."""
+
+
+@dataclass(slots=True)
+class Training:
+    """All that a checkpoint holds."""
+
+    generator: Generator
+    average: Generator
+    critic: Discriminator
+    optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def fresh(cls, rate: float) -> Training:
+        generator, average, critic = Generator(), Generator(), Discriminator()
+        average.load_state_dict(generator.state_dict())
+        for network in (generator, average, critic):
+            network.to(memory_format=torch.channels_last)
+        return cls(
+            generator,
+            average.eval().requires_grad_(False),
+            critic,
+            torch.optim.AdamW(generator.parameters(), rate, (0.9, 0.99), weight_decay=0.01, fused=True),
+            torch.optim.AdamW(critic.parameters(), rate / 2, (0.5, 0.99), weight_decay=0.0, fused=True),
+        )
+
+    def save(self, path: Path) -> None:
+        state: dict[str, Any] = {"step": self.step, "seconds": self.seconds}
+        for name in ("generator", "average", "critic", "optimizer", "critic_optimizer"):
+            state[name] = getattr(self, name).state_dict()
+        draft = path.with_suffix(".tmp")
+        torch.save(state, draft)
+        draft.replace(path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name in ("generator", "average", "critic", "optimizer", "critic_optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """The average of the weights follows the weights; faster in the first thousand steps."""
+        keep = min(0.999, (1 + self.step) / (10 + self.step))
+        for slow, fast in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            slow.lerp_(fast, 1 - keep)
+        for slow, fast in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            slow.copy_(fast)
+
+
+def as_tensors(pairs: NDArray[np.uint8]) -> tuple[Tensor, Tensor, Tensor]:
+    """Pool rows [N, 128, 128, 7] as shown and wanted in -1..1 and mask in 0..1, channels last."""
+    batch = torch.from_numpy(pairs).permute(0, 3, 1, 2).float()
+    shown, wanted = batch[:, :3] / 127.5 - 1, batch[:, 3:6] / 127.5 - 1
+    last = torch.channels_last
+    return shown.contiguous(memory_format=last), wanted.contiguous(memory_format=last), batch[:, 6:] / 255
+
+
+def picture_losses(shown: Tensor, wanted: Tensor, mask: Tensor, rgb: Tensor, logit: Tensor) -> dict[str, Tensor]:
+    """The paired losses, already weighted; each a scalar."""
+    composite, _ = blend(shown, rgb, logit)
+    area = mask.sum() * 3 + 1
+    gone = (rgb - wanted) * mask
+    across = (gone[..., 1:] - gone[..., :-1]).abs().sum() + (gone[..., 1:, :] - gone[..., :-1, :]).abs().sum()
+    share = torch.sigmoid(logit)
+    dice = 1 - (2 * (share * mask).sum() + 1) / (share.sum() + mask.sum() + 1)
+    return {
+        "mask": 3 * gone.abs().sum() / area,
+        "all": (composite - wanted).abs().mean(),
+        "gradient": across / area,
+        "area": 0.3 * (F.binary_cross_entropy_with_logits(logit, mask) + dice),
+    }
+
+
+def train(
+    training: Training, pool: Pool, folder: Path, minutes: float, batch: int, rate: float, critic_from: float
+) -> None:
+    """Trains until `minutes` of training time are over, saving every two minutes."""
+    rng = np.random.default_rng()
+    curve: list[tuple[float, float, float]] = []
+    total, saved = minutes * 60, time.monotonic()
+    columns = ("{task.description}", BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
+    with Progress(*columns) as progress:
+        bar = progress.add_task("unmask", total=total, completed=training.seconds, state="")
+        mean: dict[str, float] = {}
+        while training.seconds < total:
+            began = time.monotonic()
+            done = training.seconds / total
+            warm = min(1.0, (training.step + 1) / 100)
+            for group in training.optimizer.param_groups:
+                group["lr"] = rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+            losses = _step(training, as_tensors(pool.take(batch, rng)), done >= critic_from)
+            training.step += 1
+            training.follow()
+            training.seconds += time.monotonic() - began
+            for name, value in losses.items():
+                mean[name] = mean.get(name, value) * 0.98 + 0.02 * value
+            curve.append((training.seconds / 60, losses["mask"], losses["area"]))
+            speed = batch / (time.monotonic() - began)
+            text = " ".join(f"{name} {value:.3f}" for name, value in mean.items())
+            state = f"step {training.step} {speed:.0f}/s pool {pool.drawn} {text}"
+            progress.update(bar, completed=training.seconds, state=state)
+            if training.step % 200 == 0:
+                progress.console.print(f"{training.seconds / 60:.1f} min {state}")
+            if time.monotonic() - saved > 120:
+                saved = time.monotonic()
+                training.save(folder / "unmask.pt")
+                draw_curve(folder / "unmask_curve.png", curve, ("3 L1 under the mask", "mask BCE + Dice"))
+                show(training.average, pool, folder / "unmask_samples.png")
+    training.save(folder / "unmask.pt")
+    draw_curve(folder / "unmask_curve.png", curve, ("3 L1 under the mask", "mask BCE + Dice"))
+
+
+def _step(training: Training, pairs: tuple[Tensor, Tensor, Tensor], with_critic: bool) -> dict[str, float]:
+    shown, wanted, mask = pairs
+    critic = training.critic
+    with torch.autocast("cpu", torch.bfloat16):
+        rgb, logit = training.generator(shown)
+    rgb, logit = rgb.float(), logit.float()
+    losses = picture_losses(shown, wanted, mask, rgb, logit)
+    if with_critic:
+        real = wanted[:, :, LOWER]
+        guess = torch.where(mask > 0.02, rgb, wanted)[:, :, LOWER]
+        with torch.autocast("cpu", torch.bfloat16):
+            verdict = critic(torch.cat([real, guess.detach()])).float()
+        told, fooled = verdict.chunk(2)
+        touched = F.adaptive_max_pool2d(mask[:, :, LOWER], told.shape[2:])
+        weight = touched / (touched.mean() + 1e-3)  # only patches that hold painted pixels are judged
+        critic_loss = (F.relu(1 - told) * weight).mean() + (F.relu(1 + fooled) * weight).mean()
+        training.critic_optimizer.zero_grad(set_to_none=True)
+        critic_loss.backward()
+        training.critic_optimizer.step()
+        critic.requires_grad_(False)
+        with torch.autocast("cpu", torch.bfloat16):
+            score = critic(guess).float()
+        losses["fool"] = -0.03 * (score * weight).mean()
+        critic.requires_grad_(True)
+    loss = torch.stack(list(losses.values())).sum()
+    training.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(training.generator.parameters(), 1.0)
+    training.optimizer.step()
+    values = {name: float(value.detach()) for name, value in losses.items()}
+    if with_critic:
+        values["critic"] = float(critic_loss.detach())
+    return values
+
+
+@torch.no_grad()
+def show(network: Generator, pool: Pool, path: Path) -> None:
+    """A contact sheet of twelve pairs: shown, painted, wanted."""
+    shown, wanted, mask = as_tensors(pool.take(12, np.random.default_rng(7)))
+    rgb, logit = network(shown)
+    composite, found = blend(shown, rgb, logit)
+    rows = [shown, composite, wanted, found.expand_as(shown) * 2 - 1, mask.expand_as(shown) * 2 - 1]
+    sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    pixels = ((sheet + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1]))
+
+
+def main(
+    index: Annotated[Path, typer.Option(help="CSV of faces with landmarks (tools/learning/faces.py)")] = Path("faces/index.csv"),
+    folder: Annotated[str, typer.Option(help="Only pictures whose name in the index begins so")] = "fairface/train",
+    minutes: Annotated[float, typer.Option(help="Training time in all; the learning rate's cosine ends there")] = 60,
+    work: Annotated[Path, typer.Option(help="Folder for checkpoint, curve and contact sheet")] = Path("runs/unmask"),
+    batch: Annotated[int, typer.Option(help="Pairs a step")] = 32,
+    rate: Annotated[float, typer.Option(help="Highest learning rate of AdamW")] = 4e-4,
+    pool: Annotated[int, typer.Option(help="Pairs kept in memory (115 kB each)")] = 16000,
+    critic_from: Annotated[float, typer.Option(help="Share of the time after which the PatchGAN joins; 1: never")] = 0.45,
+    threads: Annotated[int, typer.Option(help="Threads of torch")] = 2,
+    export_only: Annotated[bool, typer.Option("--export", help="Only write the checkpoint as ONNX")] = False,
+    out: Annotated[Path, typer.Option(help="Where the ONNX file goes")] = WEIGHTS,
+) -> None:
+    """Trains the unmasking generator and exports it as ONNX."""
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    checkpoint = work / "unmask.pt"
+    if export_only and not checkpoint.is_file():
+        raise typer.BadParameter(f"{checkpoint} must be there to be exported, found nothing")
+    pairs = None if export_only else Pool(
+        pair_drawer(read_index(index, folder)), (SIZE, SIZE, 7), pool, seed=int(time.time())
+    )
+    training = Training.fresh(rate)
+    if checkpoint.is_file():
+        training.load(checkpoint)
+    if pairs is not None:
+        pairs.wait(40 * batch)
+        try:
+            train(training, pairs, work, minutes, batch, rate, critic_from)
+        finally:
+            pairs.close()
+    source = f"trained by this project, {training.step} steps, {training.seconds / 60:.0f} minutes; see unmask.md"
+    export(Unmask(training.average), out, (3, SIZE, SIZE), ("composite", "mask"), source)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB after {training.step} steps")
+
+
+if __name__ == "__main__":
+    typer.run(main)
