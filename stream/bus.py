@@ -27,7 +27,8 @@ class Inbox:
     """The receiving end of one of the sockets; only one process can hold it."""
 
     def __init__(self, directory: Path, name: str) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.PULL)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PULL)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, _HIGH_WATER)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 16 << 20)
@@ -53,13 +54,15 @@ class Inbox:
     def close(self) -> None:
         """Stop listening."""
         self._socket.close()
+        self._context.term()
 
 
 class Outbox:
     """The sending end. A peer that is away or hung never blocks the sender."""
 
     def __init__(self, directory: Path, name: str) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUSH)
         self._socket.setsockopt(zmq.LINGER, 500)
         self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
@@ -77,3 +80,4 @@ class Outbox:
     def close(self) -> None:
         """Send what waits, for half a second at most, and close."""
         self._socket.close()
+        self._context.term()  # this is what waits: without it, messages sent just before a process ends are lost

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.messages import CameraState, MaskState, TrackedFace
+from engines.masks.state import MaskState
+from stream.messages import CameraState, TrackedFace
 
 Colour = tuple[int, int, int]  # B, G, R
 Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2

@@ -90,7 +90,10 @@ class FrameRing:
         return cls(path, memory, width, height, slots)
 
     def write(self, picture: NDArray[np.uint8]) -> Place:
-        """Put an I420 picture, uint8 [H * 3 / 2, W], into the oldest slot."""
+        """Put an I420 picture, uint8 [H * 3 / 2, W], into the oldest slot. Raises ValueError for another shape."""
+        wanted = (self.height * 3 // 2, self.width)
+        if picture.shape != wanted or picture.dtype != np.uint8:
+            raise ValueError(f"picture: must be uint8 {wanted}, found {picture.dtype} {picture.shape}")
         slot, self._next = self._next, (self._next + 1) % self.slots
         generation = self._generations[slot]
         generation[0] += np.uint64(1)  # odd: being written

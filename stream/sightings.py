@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from stream.messages import FrameResult, MaskState, TrackedFace
+from engines.masks.state import MaskState
+from stream.messages import FrameResult, TrackedFace
 
 _KEPT = 2000  # sightings a camera; older ones are counted and left out
 _OVER_AFTER_NS = 10_000_000_000  # of media time: a track that was not seen for so long does not come back

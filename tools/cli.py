@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,6 +13,8 @@ from rich.console import Console
 
 import stream
 from stream.capture.address import SourceKind, local_path, source_kind
+from stream.capture.opening import Opener
+from stream.capture.source import SourceError
 from stream.config import ConfigError, Settings, load, parse
 from stream.session import serve
 from stream.supervisor import Run
@@ -67,6 +70,11 @@ def replay(
     if not file.is_file():
         _fail(f"{file}: must be a file that exists")
     settings = _settings(config, [str(file)], "tcp", port, only_urls=True)
+    try:
+        with closing(Opener(settings.cameras[0], lambda: True, paced=False).open()) as source:
+            next(iter(source.pictures()), None)
+    except SourceError as error:
+        _fail(str(error))
     prepare_with_progress(settings, console)
     if not serve(Run(settings, live=False, real_time=real_time, report=report, output=output), None, _announce):
         raise typer.Exit(1)

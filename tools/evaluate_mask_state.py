@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,9 @@ def figures(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> di
     chosen = probabilities.argmax(1)
     sure, right = probabilities.max(1), chosen == labels
     bins = np.minimum((sure * 10).astype(int), 9)
-    ece = sum(abs(right[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins))
+    ece = sum(
+        abs(right[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)
+    )
     plain = labels != STATES.index(MaskState.WORN_WRONGLY)
     either = probabilities[:, :2].argmax(1)
     result = {
@@ -74,7 +77,9 @@ def templated(index: Path, folder: str, templates: Path, pixels: int) -> Example
     views, labels = [], []
     for i, face in enumerate(read_index(index, folder)):
         picture, box = face.read(), detector_box(face.landmarks)
-        for label, shown in enumerate((picture, apply_template(picture, face.landmarks, masks[names[i % len(names)]])[0])):
+        for label, shown in enumerate(
+            (picture, apply_template(picture, face.landmarks, masks[names[i % len(names)]])[0])
+        ):
             scale = pixels / float((box[2:] - box[:2]).max())
             small = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             views.append(crop(np.asarray(small, np.uint8), box * scale))
@@ -89,10 +94,12 @@ def classify(classifier: MaskStateClassifier, examples: Examples) -> dict[str, f
     return figures(np.concatenate(parts), labels)
 
 
-def by_size(classifier: MaskStateClassifier, faces: Sequence[RealFace], name: str) -> dict[str, dict[str, float]]:
+def by_size(
+    classifier: MaskStateClassifier, faces: Sequence[RealFace], name: str
+) -> dict[str, dict[str, float]]:
     """The figures of a set of real faces: all, and in bins of size."""
     result = {f"{name} all": classify(classifier, crops_of(faces))}
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         part = [face for face in faces if low <= face.pixels < high]
         if len(part) >= 15:
             label = f"{low}-{high} px" if high < BINS[-1] else f">= {low} px"
@@ -104,9 +111,15 @@ def by_size(classifier: MaskStateClassifier, faces: Sequence[RealFace], name: st
 
 def main(
     real: Annotated[Path, typer.Option(help="Folder of real pictures with index.csv")] = Path("real_masked"),
-    unseen: Annotated[str, typer.Option(help="Crops of 1.5 times the face in that index, never trained on")] = "jolignier_crops/",
-    faces: Annotated[Path, typer.Option(help="CSV of unmasked faces with landmarks")] = Path("faces/index.csv"),
-    folder: Annotated[str, typer.Option(help="Only faces whose name in the index begins so")] = "fairface/val",
+    unseen: Annotated[
+        str, typer.Option(help="Crops of 1.5 times the face in that index, never trained on")
+    ] = "jolignier_crops/",
+    faces: Annotated[Path, typer.Option(help="CSV of unmasked faces with landmarks")] = Path(
+        "faces/index.csv"
+    ),
+    folder: Annotated[
+        str, typer.Option(help="Only faces whose name in the index begins so")
+    ] = "fairface/val",
     templates: Annotated[Path | None, typer.Option(help="Folder with masks.cfg")] = None,
     model: Annotated[Path, typer.Option(help="ONNX file to measure")] = WEIGHTS,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures")] = None,
@@ -119,12 +132,23 @@ def main(
     report |= by_size(classifier, read_crops(real / "index.csv", unseen, 1.5, 1e9), "unseen set")
     if templates:
         for pixels in (24, 32, 48, 96):
-            report[f"templates {pixels} px"] = classify(classifier, templated(faces, folder, templates, pixels))
-    columns = ("faces", "accuracy", "none_vs_worn", "none_vs_worn_of_two", "f1.none", "f1.worn", "f1.worn_wrongly", "ece")
+            report[f"templates {pixels} px"] = classify(
+                classifier, templated(faces, folder, templates, pixels)
+            )
+    columns = (
+        "faces",
+        "accuracy",
+        "none_vs_worn",
+        "none_vs_worn_of_two",
+        "f1.none",
+        "f1.worn",
+        "f1.worn_wrongly",
+        "ece",
+    )
     table = Table("", *columns)
     for name, row in report.items():
         table.add_row(name, *(f"{row[c]:.3f}" if c in row else "" for c in columns))
-    Console().print(table)
+    Console(width=150).print(table)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps({"model_sha256": engine.info.model_sha256, "sets": report}, indent=1))

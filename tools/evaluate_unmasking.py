@@ -30,7 +30,7 @@ from engines.alignment import FACE_SIZE, face_transform, warp
 from engines.masks.synthesis import draw_mask
 from engines.masks.templates import apply_template, read_templates
 from engines.unmasking.generator import Unmasker
-from tools.learning.faces import LabelledFace, read_index
+from tools.learning.faces import LabelledFace, mean_face, read_index
 from tools.learning.image_metrics import iou, l1, psnr, sharpness, ssim
 from tools.learning.runtime import open_file
 
@@ -66,14 +66,6 @@ def make_cases(faces: Sequence[LabelledFace], templates: Path | None, seed: int 
         shown, truth = (warp(p, transform, FACE_SIZE) for p in (masked, picture))
         cases.append(Case(shown, truth, cover >= 128, name, face.group))
     return cases
-
-
-def mean_face(faces: Sequence[LabelledFace]) -> NDArray[np.uint8]:
-    """The average of aligned faces, uint8 RGB [128, 128, 3]: what everybody looks like."""
-    total = np.zeros((FACE_SIZE, FACE_SIZE, 3))
-    for face in track(faces, "mean face"):
-        total += warp(face.read(), face_transform(face.landmarks), FACE_SIZE)
-    return np.rint(total / len(faces)).astype(np.uint8)
 
 
 def toned(mean: NDArray[np.uint8], case: Case) -> NDArray[np.uint8]:
@@ -164,9 +156,15 @@ def main(
     index: Annotated[Path, typer.Option(help="CSV of faces with landmarks (tools/learning/faces.py)")] = Path(
         "faces/index.csv"
     ),
-    folder: Annotated[str, typer.Option(help="Only faces whose name in the index begins so")] = "fairface/val",
-    templates: Annotated[Path | None, typer.Option(help="Folder with masks.cfg; drawn masks without it")] = None,
-    mean_of: Annotated[str, typer.Option(help="Faces of the index that make the mean face")] = "fairface/train",
+    folder: Annotated[
+        str, typer.Option(help="Only faces whose name in the index begins so")
+    ] = "fairface/val",
+    templates: Annotated[
+        Path | None, typer.Option(help="Folder with masks.cfg; drawn masks without it")
+    ] = None,
+    mean_of: Annotated[
+        str, typer.Option(help="Faces of the index that make the mean face")
+    ] = "fairface/train",
     model: Annotated[Path, typer.Option(help="ONNX file to measure")] = WEIGHTS,
     limit: Annotated[int, typer.Option(help="Most faces to use; 0: all")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures")] = None,
@@ -193,7 +191,7 @@ def main(
                 for key in ("l1", "psnr", "ssim", "sharpness_ratio", "mask_iou", "outside_changed_share")
             ]
             table.add_row(name, str(part["faces"]), *cells)
-    Console().print(table)
+    Console(width=150).print(table)
     print(f"painted share of unmasked faces: {report['unmasked_input.painted_share']:.4f}")
     for path in (json_file, sheet):
         if path:

@@ -38,8 +38,12 @@ At = Annotated[Path | None, typer.Option("--gallery", help="The gallery's file, 
 @people.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="The person's name, at most 80 characters.")],
-    photos: Annotated[list[Path], typer.Argument(help="Photographs of this person alone; several are better.")],
-    ground: Annotated[str, typer.Option(help='Why this person may be enrolled, such as "consent". Stored with them.')],
+    photos: Annotated[
+        list[Path], typer.Argument(help="Photographs of this person alone; several are better.")
+    ],
+    ground: Annotated[
+        str, typer.Option(help='Why this person may be enrolled, such as "consent". Stored with them.')
+    ],
     although_like: Annotated[
         list[str] | None, typer.Option(help="Enrol although the person looks like this one (a twin).")
     ] = None,
@@ -88,18 +92,24 @@ def remove(
     """Erase a person everywhere in the gallery, and print a receipt."""
     with _sentences(), Gallery(gallery or _settings(config).recognition.gallery) as book:
         receipt = book.remove(name, _actor())
-    typer.echo(f"removed {receipt.name}: {receipt.pictures} picture{'s' if receipt.pictures != 1 else ''} erased")
+    typer.echo(
+        f"removed {receipt.name}: {receipt.pictures} picture{'s' if receipt.pictures != 1 else ''} erased"
+    )
     typer.echo(
         f"receipt: person {receipt.person}, {_when(receipt.wall_ns)}, line {receipt.sequence} of the log, "
         f"mark {receipt.mark.hex()}"
     )
     if not receipt.scrubbed:
-        typer.echo("note: another process was reading; the next command on this gallery overwrites the erased bytes")
+        typer.echo(
+            "note: another process was reading; the next command on this gallery overwrites the erased bytes"
+        )
 
 
 @people.command("log")
 def log(
-    receipt: Annotated[str | None, typer.Option(help="The mark of a receipt; its line must be there.")] = None,
+    receipt: Annotated[
+        str | None, typer.Option(help="The mark of a receipt; its line must be there.")
+    ] = None,
     config: Config = None,
     gallery: At = None,
 ) -> None:
@@ -119,13 +129,18 @@ def log(
 
 
 def open_enroller(engines: Engines) -> Enroller:
-    """What turns photographs into templates, with the networks that the settings choose. Raises ModelError, EngineError."""
+    """What turns photographs into templates, on the runtime that the settings choose.
+
+    Raises ModelError, EngineError.
+    """
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("Preparing networks", total=1.0)
         models = prepare(
             engines.cache,
             ("pnet", "rnet", "onet", "maskstate", "sface"),
-            lambda name, share: progress.update(task, completed=share, description=f"Preparing {name or 'networks'}"),
+            lambda name, share: progress.update(
+                task, completed=share, description=f"Preparing {name or 'networks'}"
+            ),
         )
         opened = {
             name: open_engine(model, engines.backend, engines.precision, engines.threads, engines.cache)

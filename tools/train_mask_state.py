@@ -9,7 +9,6 @@ public sets under REAL_MASKED: `chandrikadeb7` (crops, MIT) and `andrewmvd` (box
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +26,7 @@ from engines.masks.state import CROP_SIZE
 from tools.learning.curve import draw_curve
 from tools.learning.export import export
 from tools.learning.faces import read_index
+from tools.learning.optimise import channels_last, cosine_rate, follow
 from tools.learning.pool import Pool
 from tools.learning.states import StateDrawer, real_parts
 
@@ -44,32 +44,27 @@ def train(pool: Pool, minutes: float, batch: int, rate: float, curve_path: Path)
     """A network trained for `minutes`; its weights are a moving average."""
     network, average = StateNetwork(), StateNetwork()
     average.load_state_dict(network.state_dict())
-    network.to(memory_format=torch.channels_last)
+    channels_last(network)
     average.eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.05, fused=True)
     rng, began, step, loss_mean, hit_mean = np.random.default_rng(), time.monotonic(), 0, 1.1, 0.33
     curve: list[tuple[float, float, float]] = []
     columns = ("{task.description}", BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns) as progress:
-        bar = progress.add_task("mask state", total=minutes * 60, state="")
+        bar = progress.add_task("mask state", total=round(minutes * 60), state="")
         while (passed := time.monotonic() - began) < minutes * 60:
-            done = passed / (minutes * 60)
             for group in optimizer.param_groups:
-                group["lr"] = rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+                group["lr"] = cosine_rate(rate, step, passed / (minutes * 60))
             pictures, labels = as_tensors(pool.take(batch, rng))
             gain = 1 + 0.15 * torch.randn(batch, 1, 1, 1)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = network((pictures * gain).clamp(0, 255))
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=0.02)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             step += 1
-            with torch.no_grad():
-                for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-                    slow.lerp_(fast, max(0.002, 1 / (step + 10)))
-                for slow, fast in zip(average.buffers(), network.buffers(), strict=True):
-                    slow.copy_(fast)
+            follow(average, network, step, 0.998)
             hits = float((logits.argmax(1) == labels).float().mean())
             loss_mean, hit_mean = loss_mean * 0.98 + 0.02 * loss.item(), hit_mean * 0.98 + 0.02 * hits
             curve.append((passed / 60, loss.item(), 1 - hits + 1e-3))
@@ -87,14 +82,18 @@ def temperature(network: StateNetwork, rows: NDArray[np.uint8]) -> float:
     """
     pictures, labels = as_tensors(rows)
     with torch.no_grad():
-        logits = torch.cat([network(part) for part in pictures.split(256)])
+        logits = torch.cat([network(part) for part in torch.split(pictures, 256)])
     choices = np.exp(np.linspace(np.log(0.3), np.log(5), 120))
     return float(min(choices, key=lambda t: F.cross_entropy(logits / t, labels).item()))
 
 
 def main(
-    faces: Annotated[Path, typer.Option(help="CSV of unmasked faces with landmarks")] = Path("faces/index.csv"),
-    folder: Annotated[str, typer.Option(help="Only faces whose name in the index begins so")] = "fairface/train",
+    faces: Annotated[Path, typer.Option(help="CSV of unmasked faces with landmarks")] = Path(
+        "faces/index.csv"
+    ),
+    folder: Annotated[
+        str, typer.Option(help="Only faces whose name in the index begins so")
+    ] = "fairface/train",
     real: Annotated[Path, typer.Option(help="Folder of real pictures with index.csv")] = Path("real_masked"),
     minutes: Annotated[float, typer.Option(help="Training time")] = 8,
     batch: Annotated[int, typer.Option(help="Pictures a step")] = 64,

@@ -10,7 +10,6 @@ hinge PatchGAN with feature matching on the lower face.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,8 @@ from torch.nn import functional as F
 from engines.unmasking.network import SIZE, Discriminator, Generator, Unmask, blend
 from tools.learning.curve import draw_curve
 from tools.learning.export import export
-from tools.learning.faces import read_index
+from tools.learning.faces import mean_face, read_index
+from tools.learning.optimise import channels_last, cosine_rate, follow
 from tools.learning.pairs import pair_drawer
 from tools.learning.pool import Pool
 
@@ -50,11 +50,14 @@ class Training:
     seconds: float = 0.0
 
     @classmethod
-    def fresh(cls, rate: float) -> Training:
+    def fresh(cls, rate: float, mean: NDArray[np.uint8] | None = None) -> Training:
+        """Networks with random weights, the prior from a mean face (see mean_structure), and their optimisers."""
         generator, average, critic = Generator(), Generator(), Discriminator()
+        if mean is not None:
+            generator.prior.data = mean_structure(mean)
         average.load_state_dict(generator.state_dict())
         for network in (generator, average, critic):
-            network.to(memory_format=torch.channels_last)
+            channels_last(network)
         return cls(
             generator,
             average.eval().requires_grad_(False),
@@ -64,6 +67,7 @@ class Training:
         )
 
     def save(self, path: Path) -> None:
+        """Writes a checkpoint atomically."""
         state: dict[str, Any] = {"step": self.step, "seconds": self.seconds}
         for name in ("generator", "average", "critic", "optimizer", "critic_optimizer"):
             state[name] = getattr(self, name).state_dict()
@@ -72,19 +76,18 @@ class Training:
         draft.replace(path)
 
     def load(self, path: Path) -> None:
+        """Goes on from a checkpoint; raises RuntimeError when it is of another network."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         for name in ("generator", "average", "critic", "optimizer", "critic_optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
-    @torch.no_grad()
-    def follow(self) -> None:
-        """The average of the weights follows the weights; faster in the first thousand steps."""
-        keep = min(0.999, (1 + self.step) / (10 + self.step))
-        for slow, fast in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            slow.lerp_(fast, 1 - keep)
-        for slow, fast in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            slow.copy_(fast)
+
+def mean_structure(mean: NDArray[np.uint8]) -> Tensor:
+    """What a mean face (uint8 RGB [128, 128, 3]) has beyond its smooth colour, as Generator.prior."""
+    fine = mean.astype(np.float32) - cv2.GaussianBlur(mean.astype(np.float32), (0, 0), 10)
+    four = np.concatenate([fine / 127.5, np.zeros((SIZE, SIZE, 1), np.float32)], 2)
+    return F.pixel_unshuffle(torch.from_numpy(four).permute(2, 0, 1)[None], 2)
 
 
 def as_tensors(pairs: NDArray[np.uint8]) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,7 +98,9 @@ def as_tensors(pairs: NDArray[np.uint8]) -> tuple[Tensor, Tensor, Tensor]:
     return shown.contiguous(memory_format=last), wanted.contiguous(memory_format=last), batch[:, 6:] / 255
 
 
-def picture_losses(shown: Tensor, wanted: Tensor, mask: Tensor, rgb: Tensor, logit: Tensor) -> dict[str, Tensor]:
+def picture_losses(
+    shown: Tensor, wanted: Tensor, mask: Tensor, rgb: Tensor, logit: Tensor
+) -> dict[str, Tensor]:
     """The paired losses, already weighted; each a scalar."""
     composite, _ = blend(shown, rgb, logit)
     area = mask.sum() * 3 + 1
@@ -120,17 +125,16 @@ def train(
     total, saved = minutes * 60, time.monotonic()
     columns = ("{task.description}", BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns) as progress:
-        bar = progress.add_task("unmask", total=total, completed=training.seconds, state="")
+        bar = progress.add_task("unmask", total=round(total), completed=round(training.seconds), state="")
         mean: dict[str, float] = {}
         while training.seconds < total:
             began = time.monotonic()
             done = training.seconds / total
-            warm = min(1.0, (training.step + 1) / 100)
             for group in training.optimizer.param_groups:
-                group["lr"] = rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+                group["lr"] = cosine_rate(rate, training.step, done)
             losses = _step(training, as_tensors(pool.take(batch, rng)), done >= critic_from)
             training.step += 1
-            training.follow()
+            follow(training.average, training.generator, training.step)
             training.seconds += time.monotonic() - began
             for name, value in losses.items():
                 mean[name] = mean.get(name, value) * 0.98 + 0.02 * value
@@ -167,7 +171,7 @@ def _step(training: Training, pairs: tuple[Tensor, Tensor, Tensor], with_critic:
         weight = touched / (touched.mean() + 1e-3)  # only patches that hold painted pixels are judged
         critic_loss = (F.relu(1 - told) * weight).mean() + (F.relu(1 + fooled) * weight).mean()
         training.critic_optimizer.zero_grad(set_to_none=True)
-        critic_loss.backward()
+        torch.autograd.backward(critic_loss)
         training.critic_optimizer.step()
         critic.requires_grad_(False)
         with torch.autocast("cpu", torch.bfloat16):
@@ -176,7 +180,7 @@ def _step(training: Training, pairs: tuple[Tensor, Tensor, Tensor], with_critic:
         critic.requires_grad_(True)
     loss = torch.stack(list(losses.values())).sum()
     training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(training.generator.parameters(), 1.0)
     training.optimizer.step()
     values = {name: float(value.detach()) for name, value in losses.items()}
@@ -198,14 +202,24 @@ def show(network: Generator, pool: Pool, path: Path) -> None:
 
 
 def main(
-    index: Annotated[Path, typer.Option(help="CSV of faces with landmarks (tools/learning/faces.py)")] = Path("faces/index.csv"),
-    folder: Annotated[str, typer.Option(help="Only pictures whose name in the index begins so")] = "fairface/train",
-    minutes: Annotated[float, typer.Option(help="Training time in all; the learning rate's cosine ends there")] = 60,
-    work: Annotated[Path, typer.Option(help="Folder for checkpoint, curve and contact sheet")] = Path("runs/unmask"),
+    index: Annotated[Path, typer.Option(help="CSV of faces with landmarks (tools/learning/faces.py)")] = Path(
+        "faces/index.csv"
+    ),
+    folder: Annotated[
+        str, typer.Option(help="Only pictures whose name in the index begins so")
+    ] = "fairface/train",
+    minutes: Annotated[
+        float, typer.Option(help="Training time in all; the learning rate's cosine ends there")
+    ] = 60,
+    work: Annotated[Path, typer.Option(help="Folder for checkpoint, curve and contact sheet")] = Path(
+        "runs/unmask"
+    ),
     batch: Annotated[int, typer.Option(help="Pairs a step")] = 32,
     rate: Annotated[float, typer.Option(help="Highest learning rate of AdamW")] = 4e-4,
     pool: Annotated[int, typer.Option(help="Pairs kept in memory (115 kB each)")] = 16000,
-    critic_from: Annotated[float, typer.Option(help="Share of the time after which the PatchGAN joins; 1: never")] = 0.45,
+    critic_from: Annotated[
+        float, typer.Option(help="Share of the time after which the PatchGAN joins; 1: never")
+    ] = 0.45,
     threads: Annotated[int, typer.Option(help="Threads of torch")] = 2,
     export_only: Annotated[bool, typer.Option("--export", help="Only write the checkpoint as ONNX")] = False,
     out: Annotated[Path, typer.Option(help="Where the ONNX file goes")] = WEIGHTS,
@@ -216,19 +230,22 @@ def main(
     checkpoint = work / "unmask.pt"
     if export_only and not checkpoint.is_file():
         raise typer.BadParameter(f"{checkpoint} must be there to be exported, found nothing")
-    pairs = None if export_only else Pool(
-        pair_drawer(read_index(index, folder)), (SIZE, SIZE, 7), pool, seed=int(time.time())
-    )
-    training = Training.fresh(rate)
+    faces = [] if export_only else read_index(index, folder)
+    drawer = None if export_only else Pool(pair_drawer(faces), (SIZE, SIZE, 7), pool, seed=int(time.time()))
     if checkpoint.is_file():
+        training = Training.fresh(rate)
         training.load(checkpoint)
-    if pairs is not None:
-        pairs.wait(40 * batch)
+    else:
+        training = Training.fresh(rate, mean_face(faces[:1000]))
+    if drawer is not None:
+        drawer.wait(40 * batch)
         try:
-            train(training, pairs, work, minutes, batch, rate, critic_from)
+            train(training, drawer, work, minutes, batch, rate, critic_from)
         finally:
-            pairs.close()
-    source = f"trained by this project, {training.step} steps, {training.seconds / 60:.0f} minutes; see unmask.md"
+            drawer.close()
+    source = (
+        f"trained by this project, {training.step} steps, {training.seconds / 60:.0f} minutes; see unmask.md"
+    )
     export(Unmask(training.average), out, (3, SIZE, SIZE), ("composite", "mask"), source)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB after {training.step} steps")
 

@@ -8,14 +8,20 @@ buckets would only add work.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-import openvino
+# Importing openvino makes openvino_telemetry fork this process to send usage statistics: a copy of a process
+# with threads can hang for ever, and nothing here talks to the network unasked. Without the module, openvino
+# uses its own silent stand-in.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-from engines.backends.engine import Array, EngineError, EngineInfo, Precision, checked
-from engines.cache import EngineKey, load, save
-from engines.models import Model
+import openvino  # noqa: E402
+
+from engines.backends.engine import Array, EngineError, EngineInfo, Precision, checked  # noqa: E402
+from engines.cache import EngineKey, load, save  # noqa: E402
+from engines.models import Model  # noqa: E402
 
 _PRECISIONS = {
     Precision.FP32: ("f32", "FP32"),

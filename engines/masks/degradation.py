@@ -37,7 +37,7 @@ class Degradation:
         """Tone and sharpness. uint8 RGB [H, W, 3] in and out."""
         level = np.arange(256, dtype=np.float32) / 255
         curve = 255 * np.clip(self.gain * level**self.gamma, 0, 1)
-        table = np.clip(curve[:, None] * np.float32(self.tint), 0, 255).astype(np.uint8)
+        table = np.clip(curve[:, None] * np.array(self.tint, np.float32), 0, 255).astype(np.uint8)
         out = cv2.LUT(picture, table[None])
         if self.infrared:
             out = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -58,7 +58,9 @@ class Degradation:
         out = picture
         small = self.width and self.width < width
         if small:
-            out = cv2.resize(out, (self.width, max(1, round(self.width * height / width))), interpolation=cv2.INTER_AREA)
+            out = cv2.resize(
+                out, (self.width, max(1, round(self.width * height / width))), interpolation=cv2.INTER_AREA
+            )
         if self.noise > 0.5:
             grain = rng.standard_normal(out.shape, np.float32) * np.float32(self.noise)
             if self.infrared:
@@ -66,7 +68,7 @@ class Degradation:
             out = np.clip(out + grain, 0, 255).astype(np.uint8)
         if self.jpeg:
             ok, data = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg])
-            out = cv2.imdecode(data, cv2.IMREAD_COLOR) if ok else out
+            out = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) if ok else out
         if small:
             out = cv2.resize(out, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(out, np.uint8)
@@ -79,7 +81,15 @@ def choose_degradation(rng: np.random.Generator, *, smallest: int = 30, clean: f
     """
     if rng.random() < clean:
         return Degradation(
-            float(rng.uniform(0.9, 1.1)), 1.0, (1.0, 1.0, 1.0), False, 0, 0.0, (0.0, 0.0), 1.0, int(rng.integers(80, 98))
+            float(rng.uniform(0.9, 1.1)),
+            1.0,
+            (1.0, 1.0, 1.0),
+            False,
+            0,
+            0.0,
+            (0.0, 0.0),
+            1.0,
+            int(rng.integers(80, 98)),
         )
     dark = rng.random() < 0.2
     infrared = rng.random() < 0.1

@@ -27,11 +27,14 @@ class StateNetwork(nn.Module):
             _conv(3, 16, 2), _conv(16, 32, 2), _conv(32, 32), _conv(32, 64, 2), _conv(64, 64), _conv(64, 96, 2),
             _conv(96, 96),
         )  # fmt: skip
-        self.reduce = nn.Sequential(nn.Conv2d(96, 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True))
+        self.reduce = nn.Sequential(
+            nn.Conv2d(96, 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True)
+        )
         self.drop = nn.Dropout(0.2)
         self.head = nn.Sequential(nn.Linear(48 * 16, 64), nn.ReLU(inplace=True), nn.Linear(64, len(STATES)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits [N, 3] of pictures [N, 3, 64, 64]."""
         h = self.reduce(self.features(x * (1 / 127.5) - 1))
         return self.head(self.drop(h.flatten(1)))
 
@@ -44,4 +47,5 @@ class MaskState(nn.Module):
         self.network, self.temperature = network, temperature
 
     def forward(self, x: Tensor) -> Tensor:
+        """Probabilities [N, 3] of pictures [N, 3, 64, 64]."""
         return torch.softmax(self.network(x) / self.temperature, 1)

@@ -84,12 +84,12 @@ def _beard(
 ) -> NDArray[np.float32]:
     """A full beard: rough hair over jaw, chin and upper lip, the lips left free."""
     rim = [(-36, 74), (-32, 84), (-22, 86), (-14, 82), (14, 82), (22, 86), (32, 84), (36, 74)]
-    rim += [(35, 92), (28, 108), (14, 120 + rng.uniform(0, 14)), (-14, 122), (-28, 108), (-35, 92)]
+    rim += [(35, 92), (28, 108), (14, 126), (-14, 122), (-28, 108), (-35, 92)]
     cv2.fillPoly(cover, [np.array([_at(pose, x, y, 14 - abs(x) * 0.6) for x, y in rim])], 255, cv2.LINE_AA)
     mouth = (max(1, int(9 * pose.scale)), max(1, int(3.5 * pose.scale)))
     cv2.ellipse(cover, _at(pose, 0, 92.5), mouth, 0, 0, 360, 0, -1, cv2.LINE_AA)
     hair = rng.uniform(15, 60) if rng.random() < 0.7 else rng.uniform(100, 210)
-    colour = np.float32([hair, hair * rng.uniform(0.8, 1), hair * rng.uniform(0.6, 1)])
+    colour = np.array([hair, hair * rng.uniform(0.8, 1), hair * rng.uniform(0.6, 1)], np.float32)
     grain = cv2.resize(rng.standard_normal((64, 48), np.float32), picture.shape[1::-1])
     return _textured(picture.shape, colour, rng, 0.15) * (1 + 0.3 * grain[..., None])
 
@@ -101,5 +101,7 @@ def _glasses(
     size = (max(1, int(rng.uniform(11, 15) * pose.scale)), max(1, int(rng.uniform(7, 12) * pose.scale)))
     for x in (-18, 18):
         cv2.ellipse(cover, _at(pose, x, 53, 4), size, 0, 0, 360, 255, -1, cv2.LINE_AA)
-    cv2.line(cover, _at(pose, -36, 50, -10), _at(pose, 36, 50, -10), 255, max(1, int(2 * pose.scale)), cv2.LINE_AA)
+    cv2.line(
+        cover, _at(pose, -36, 50, -10), _at(pose, 36, 50, -10), 255, max(1, int(2 * pose.scale)), cv2.LINE_AA
+    )
     return _textured(picture.shape, rng.uniform(5, 70, 3).astype(np.float32), rng, 0.2)

@@ -95,6 +95,6 @@ def azimuth(
     """
     safe = np.maximum(width, 1.0)
     centre = (front_depth(y) - safe) * np.float32(np.sin(pose.yaw))
-    across = (x - centre) / safe
+    across = np.asarray((x - centre) / safe, np.float32)
     angle = np.arcsin(np.clip(across, -1, 1)) - np.float32(pose.yaw)
     return angle, across

@@ -149,15 +149,20 @@ def _render(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     x, y = pose.local(*window)
-    y = y + outline.tilt * x / 40
-    width = half_width(y, outline.chin) + outline.bulge * np.clip((outline.chin + 1 - y) / 6, 0, 1)
+    y = np.asarray(y + outline.tilt * x / 40, np.float32)
+    off = outline.bulge * np.clip((outline.chin + 1 - y) / 6, 0, 1)
+    width = np.asarray(half_width(y, outline.chin) + off, np.float32)
     angle, across = azimuth(pose, x, y, width)
     along = np.abs(angle) / outline.side
     rise = np.clip(along, 0, 1.2) ** outline.peak
     top = outline.bridge + (outline.side_top - outline.bridge) * rise
     if kind is Kind.KN95 or kind is Kind.CUP:  # the wire is pinched over the nose
-        top = top - 2.0 * np.exp(-((angle / 0.16) ** 2)) + 1.0 * np.exp(-(((np.abs(angle) - 0.42) / 0.2) ** 2))
-    low = outline.side_bottom + (outline.chin - outline.side_bottom) * np.sqrt(np.clip(1 - (along / 1.06) ** 2, 0, 1))
+        top = (
+            top - 2.0 * np.exp(-((angle / 0.16) ** 2)) + 1.0 * np.exp(-(((np.abs(angle) - 0.42) / 0.2) ** 2))
+        )
+    low = outline.side_bottom + (outline.chin - outline.side_bottom) * np.sqrt(
+        np.clip(1 - (along / 1.06) ** 2, 0, 1)
+    )
     pixel = np.float32(1.0 / pose.scale)
 
     def inside(distance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -170,7 +175,7 @@ def _render(
     colour = paint(cloth, angle, height, edge.astype(np.float32), pose.yaw, kind.value, rng)
     colour = _lit(colour, part, cover, rng)
     loops = _loops(pose, window, outline, kind, rng)
-    loop_colour = np.float32(cloth.loop) * _exposure(part)
+    loop_colour = np.array(cloth.loop, np.float32) * _exposure(part)
     both = np.maximum(cover, loops)[..., None]
     ink = np.where((loops > cover)[..., None], loop_colour, colour)
     shadow = _shadow(cover, pose.scale, rng)[..., None]
@@ -186,7 +191,10 @@ def _exposure(part: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _lit(
-    colour: NDArray[np.float32], part: NDArray[np.float32], cover: NDArray[np.float32], rng: np.random.Generator
+    colour: NDArray[np.float32],
+    part: NDArray[np.float32],
+    cover: NDArray[np.float32],
+    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """The cloth's colour under the light that falls on this face, estimated from the face itself."""
     grey = part.mean(2)
@@ -237,7 +245,7 @@ def _loops(
                     [np.rint(drawn * 16).astype(np.int32)],
                     False,
                     255,
-                    max(1, int(round(thick))),
+                    max(1, round(thick)),
                     cv2.LINE_AA,
                     4,
                 )
@@ -247,6 +255,7 @@ def _loops(
 def _shadow(cover: NDArray[np.float32], scale: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """The contact shadow around the cloth, mostly below it: how much darker each pixel gets, 0 to 0.5."""
     sigma = max(0.5, float(rng.uniform(0.9, 2.2)) * scale)
-    shift = np.float32([[1, 0, float(rng.uniform(-0.8, 0.8)) * scale], [0, 1, float(rng.uniform(0.2, 1.4)) * scale]])
+    right, down = float(rng.uniform(-0.8, 0.8)) * scale, float(rng.uniform(0.2, 1.4)) * scale
+    shift = np.array([[1, 0, right], [0, 1, down]], np.float32)
     moved = cv2.warpAffine(cover, shift, cover.shape[::-1])
     return np.asarray(cv2.GaussianBlur(moved, (0, 0), sigma) * float(rng.uniform(0.15, 0.55)), np.float32)

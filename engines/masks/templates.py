@@ -69,7 +69,7 @@ def _read(config: Path, section: str, entry: configparser.SectionProxy) -> Templ
         raise ValueError(f"{config}: [{section}] must have mask_a to mask_f as 'x, y': {error}") from None
     turned = -1 if section.endswith("_left") else 1 if section.endswith("_right") else 0
     rgba = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
-    return Template(section, np.asarray(rgba, np.uint8), np.float32(points), turned)
+    return Template(section, np.asarray(rgba, np.uint8), np.array(points, np.float32), turned)
 
 
 def key_points(pose: Pose) -> NDArray[np.float32]:

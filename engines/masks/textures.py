@@ -36,7 +36,14 @@ class Cloth:
     """Strength of folds, as a share of brightness."""
 
 
-_MEDICAL = ((148, 190, 216), (176, 210, 226), (226, 230, 232), (150, 200, 190), (120, 170, 205), (238, 238, 236))
+_MEDICAL = (
+    (148, 190, 216),
+    (176, 210, 226),
+    (226, 230, 232),
+    (150, 200, 190),
+    (120, 170, 205),
+    (238, 238, 236),
+)
 _SKIN = ((232, 196, 170), (205, 160, 130), (170, 122, 92), (120, 82, 60), (90, 60, 45))
 _DARK = ((24, 24, 28), (40, 42, 50), (30, 36, 60), (58, 40, 40), (70, 70, 74))
 
@@ -44,7 +51,9 @@ _DARK = ((24, 24, 28), (40, 42, 50), (30, 36, 60), (58, 40, 40), (70, 70, 74))
 def choose_cloth(rng: np.random.Generator, style: Style | None, pleated: bool) -> Cloth:
     """Draws a cloth. Pleated (surgical) masks are mostly plain and of medical colours."""
     if style is None:
-        share = [0.9, 0.02, 0.01, 0.01, 0.03, 0.03, 0] if pleated else [0.5, 0.1, 0.07, 0.08, 0.11, 0.09, 0.05]
+        share = (
+            [0.9, 0.02, 0.01, 0.01, 0.03, 0.03, 0] if pleated else [0.5, 0.1, 0.07, 0.08, 0.11, 0.09, 0.05]
+        )
         style = tuple(Style)[int(rng.choice(len(Style), p=share))]
     colour = _colour(rng, pleated)
     bright = sum(colour) / 3 > 120
@@ -61,7 +70,7 @@ def _colour(rng: np.random.Generator, pleated: bool) -> tuple[float, float, floa
         base = np.array([grey, grey, grey + rng.uniform(-8, 8)])
     elif group == 4:
         hue, saturation, value = rng.integers(0, 180), rng.integers(60, 230), rng.integers(60, 240)
-        base = cv2.cvtColor(np.uint8([[[hue, saturation, value]]]), cv2.COLOR_HSV2RGB)[0, 0].astype(float)
+        base = cv2.cvtColor(np.array([[[hue, saturation, value]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].astype(float)
     else:
         table = (_MEDICAL, _DARK, _SKIN)[int(group)]
         base = np.array(table[int(rng.integers(len(table)))], float) + rng.normal(0, 9, 3)
@@ -83,7 +92,7 @@ def paint(
     angle: radians around the head. height: 0 at the upper, 1 at the lower edge. edge: distance to the
     nearest edge in local units. kind: the shape (synthesis.Kind), which decides on pleats and seams.
     """
-    first, second = np.float32(cloth.colour), np.float32(cloth.second)
+    first, second = np.array(cloth.colour, np.float32), np.array(cloth.second, np.float32)
     share = _pattern(cloth.style, angle, height, rng)[..., None]
     colour = first * (1 - share) + second * share
     light = float(rng.uniform(-0.6, 0.6))
@@ -107,13 +116,17 @@ def _relief(
     relief = np.ones_like(angle)
     if kind == "surgical":
         for middle in np.linspace(0.3, 0.72, int(rng.integers(2, 5))) + rng.normal(0, 0.02):
-            at = (height - np.float32(middle) - 0.03 * np.cos(angle * 1.4)) / np.float32(rng.uniform(0.012, 0.022))
+            at = (height - np.float32(middle) - 0.03 * np.cos(angle * 1.4)) / np.float32(
+                rng.uniform(0.012, 0.022)
+            )
             relief -= np.float32(rng.uniform(0.1, 0.3)) * np.exp(-(at**2)) - 0.07 * np.exp(-((at + 2) ** 2))
         if rng.random() < 0.7:  # the nose wire
             relief += 0.06 * np.exp(-(((height - 0.05) / 0.02) ** 2)) * (np.abs(angle) < 0.5)
     elif kind in ("kn95", "cloth") and (kind == "kn95" or rng.random() < 0.55):
         depth = float(rng.uniform(0.1, 0.28))
-        relief -= depth * np.exp(-((angle / 0.03) ** 2)) - 0.08 * np.exp(-(((np.abs(angle) - 0.09) / 0.06) ** 2))
+        relief -= depth * np.exp(-((angle / 0.03) ** 2)) - 0.08 * np.exp(
+            -(((np.abs(angle) - 0.09) / 0.06) ** 2)
+        )
         relief *= 1.04 - 0.1 * np.clip(np.abs(angle), 0, 1)
     elif kind == "cup":
         relief *= 1.1 - 0.25 * np.clip((height - 0.45) ** 2 * 2 + (angle**2) * 0.5, 0, 1)

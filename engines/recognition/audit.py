@@ -62,7 +62,9 @@ class Audit:
 
     def append(self, action: Action, person: str, actor: str, detail: str = "") -> Entry:
         """Write one line. Call it inside the transaction that does what it says."""
-        last = self._connection.execute("SELECT sequence, mark FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
+        last = self._connection.execute(
+            "SELECT sequence, mark FROM audit ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
         sequence, before = (last[0] + 1, last[1]) if last else (1, _START)
         fields = (sequence, self._clock_ns(), str(action), person, actor, detail)
         entry = Entry(*fields, self._mark(before, fields))
@@ -95,7 +97,9 @@ class Audit:
         if (head[0] if head else None) != (self._head(count, before) if count else None):
             raise AuditError(f"audit log: lines are missing after line {count}")
         if not met:
-            raise AuditError("audit log: the receipt's line is missing; the log was put back to an older state")
+            raise AuditError(
+                "audit log: the receipt's line is missing; the log was put back to an older state"
+            )
         return count
 
     def _mark(self, before: bytes, fields: tuple[int | str, ...]) -> bytes:

@@ -93,5 +93,7 @@ def _strength(name: str, entry: Any) -> Strength:
     if not values[-2] <= 0 <= values[-1]:
         raise ValueError(f"models.{name}: lower must be at most 0 and upper at least 0, found {values[-2:]}")
     if min(slopes) < 0:
-        raise ValueError(f"models.{name}: slopes must not be negative (more alike never counts against), found {slopes}")
+        raise ValueError(
+            f"models.{name}: slopes must not be negative (more alike never counts against), found {slopes}"
+        )
     return Strength(slopes, *values[len(slopes) :])

@@ -28,8 +28,11 @@ class EmbedderEngine(Protocol):
     """What is needed of an engine; engines.backends makes them."""
 
     @property
-    def info(self) -> _Info: ...
-    def __call__(self, batch: NDArray[np.float32], /) -> tuple[NDArray[np.float32], ...]: ...
+    def info(self) -> _Info:
+        """What runs."""
+
+    def __call__(self, batch: NDArray[np.float32], /) -> tuple[NDArray[np.float32], ...]:
+        """Its outputs for float32 [N, 3, 112, 112]."""
 
 
 class SFace:
@@ -52,7 +55,9 @@ class SFace:
         """
         wanted = (RECOGNITION_SIZE, RECOGNITION_SIZE, 3)
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != wanted:
-            raise ValueError(f"crops: must be uint8 [N, 112, 112, 3], found {crops.dtype} {list(crops.shape)}")
+            raise ValueError(
+                f"crops: must be uint8 [N, 112, 112, 3], found {crops.dtype} {list(crops.shape)}"
+            )
         if not len(crops):
             return np.zeros((0, DIMENSIONS), np.float32)
         batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from engines.alignment import RECOGNITION_SIZE, recognition_transform, warp
+from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
 from engines.faces import Faces
 from engines.recognition.embedder import SFace
 from engines.recognition.gallery import GallerySnapshot, Template
 from engines.recognition.names import same_name
 from engines.recognition.quality import Quality, measure
-from engines.unmasking.mark import CAPTION, is_reconstruction
+from engines.unmasking.mark import CAPTION, TILE, is_reconstruction
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP")
 MOST_BYTES = 64 << 20
@@ -34,6 +34,7 @@ _SEARCHED = 1280  # longest side, in pixels, of the picture that is searched for
 _SURE_FACE = 0.9
 _BYSTANDER = 1 / 3  # of the largest face's height: smaller ones stand in the background
 _NO_MASK = 0.5
+_RECONSTRUCTION = "is a reconstruction made by this product: a guess is never enrolled"
 _MADE = "rainedAlgorithmicMedia"  # of IPTC's DigitalSourceType: made by a trained model, wholly or in part
 
 _SAME_PERSON = 0.5
@@ -51,7 +52,8 @@ class Refused(ValueError):
 class Detector(Protocol):
     """engines.detection.mtcnn.MTCNN is one."""
 
-    def detect(self, pictures: Sequence[NDArray[np.uint8]], /) -> list[Faces]: ...
+    def detect(self, pictures: Sequence[NDArray[np.uint8]], /) -> list[Faces]:
+        """The faces of each uint8 RGB picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def read_photo(path: Path) -> Photo:
                 width, height = image.size
                 if width * height > MOST_PIXELS:
                     raise Refused(
-                        f"is too large: at most {MOST_PIXELS // 1_000_000} megapixels are decoded, found {width} x {height}"
+                        f"is too large: at most {MOST_PIXELS // 1_000_000} megapixels are decoded, "
+                        f"found {width} x {height}"
                     )
                 texts = tuple(_text(value) for value in image.info.values() if isinstance(value, str | bytes))
                 image.load()
@@ -121,7 +124,6 @@ class Enroller:
     """Makes templates.
 
     mask_state: says of a picture and a face's box [4] how probable it is that no mask is worn, 0 to 1.
-    is_reconstruction: says of a picture whether this product painted a part of it.
     """
 
     def __init__(
@@ -129,21 +131,24 @@ class Enroller:
         detector: Detector,
         embedder: SFace,
         no_mask: Callable[[NDArray[np.uint8], NDArray[np.float32]], float] | None = None,
-        is_reconstruction: Callable[[NDArray[np.uint8]], bool] = is_reconstruction,
         limits: EnrolmentLimits | None = None,
     ) -> None:
         self._detector, self._embedder = detector, embedder
-        self._no_mask, self._is_reconstruction = no_mask, is_reconstruction
+        self._no_mask = no_mask
         self._limits = limits or EnrolmentLimits()
 
     def template(self, path: Path) -> Template:
         """The template of a photograph file. Raises Refused."""
         photo = read_photo(path)
-        if any(CAPTION in text for text in photo.texts) or self._is_reconstruction(photo.pixels):
-            raise Refused("is a reconstruction made by this product: a guess is never enrolled")
+        if any(CAPTION in text for text in photo.texts):
+            raise Refused(_RECONSTRUCTION)
         if any(_MADE in text for text in photo.texts):
-            raise Refused("says in its metadata that it was made by a trained model: a guess is never enrolled")
+            raise Refused(
+                "says in its metadata that it was made by a trained model: a guess is never enrolled"
+            )
         box, landmarks = self._one_face(photo.pixels)
+        if is_reconstruction(warp(photo.pixels, face_transform(landmarks) * (TILE / FACE_SIZE), TILE)):
+            raise Refused(_RECONSTRUCTION)  # seen at the size and angle at which the mark was made
         crop = warp(photo.pixels, recognition_transform(landmarks), RECOGNITION_SIZE)
         quality = measure(photo.pixels, landmarks, crop)
         if reason := quality.unfit(self._limits):
@@ -177,7 +182,8 @@ class Enroller:
     def _sentence(self, reason: str, quality: Quality) -> str:
         limits = self._limits
         details = {
-            "too small": f"the eyes must be {limits.min_eye_distance:.0f} pixels apart, found {quality.eye_distance:.0f}",
+            "too small": f"the eyes must be {limits.min_eye_distance:.0f} pixels apart, "
+            f"found {quality.eye_distance:.0f}",
             "turned away": f"at most {limits.max_yaw_degrees:.0f} degrees to the side, found {quality.yaw:.0f}",
             "blurred": f"sharpness must be {limits.min_sharpness:.0f}, found {quality.sharpness:.0f}",
             "too dark": f"mean grey level {quality.brightness:.0f} of 255",
@@ -186,7 +192,9 @@ class Enroller:
         return f"the face is {reason}" + (f" ({details[reason]})" if reason in details else "")
 
 
-def check_identity(template: Template, name: str, snapshot: GallerySnapshot, although_like: Sequence[str] = ()) -> None:
+def check_identity(
+    template: Template, name: str, snapshot: GallerySnapshot, although_like: Sequence[str] = ()
+) -> None:
     """Raises Refused when a photograph seems to show another person than the one it is to be enrolled for.
 
     although_like: names of people who do look so much alike (twins).

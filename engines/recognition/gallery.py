@@ -23,7 +23,7 @@ from engines.recognition import audit, gallery_file
 from engines.recognition.embedder import DIMENSIONS
 from engines.recognition.gallery_file import GalleryError
 from engines.recognition.names import clean_ground, clean_name, same_name
-from engines.recognition.vault import Vault, VaultError
+from engines.recognition.vault import VaultError
 
 __all__ = ["Gallery", "GalleryError", "GallerySnapshot", "Person", "Receipt", "Template"]
 
@@ -94,7 +94,9 @@ class GallerySnapshot:
 class Gallery:
     """An open gallery; a context manager. One thread at a time may use it. All methods raise GalleryError."""
 
-    def __init__(self, path: Path, key: Path | None = None, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, path: Path, key: Path | None = None, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         """path: the database, made when it is not there. key: its key file, by default beside it as *.key."""
         self.path, self.key = path, key or path.with_suffix(".key")
         self._clock_ns = clock_ns
@@ -163,7 +165,11 @@ class Gallery:
         Raises ValueError for a name, ground or template that cannot be used; GalleryError when the picture is
         enrolled already or the gallery lives in another space.
         """
-        name, ground, mark = clean_name(name), clean_ground(ground), self._vault.mark(template.digest, "picture")
+        name, ground, mark = (
+            clean_name(name),
+            clean_ground(ground),
+            self._vault.mark(template.digest, "picture"),
+        )
         _check(template)
         with gallery_file.guarded(self.path), self._writing():
             space = self._meta("space")
@@ -172,18 +178,24 @@ class Gallery:
             if owner := self.owner_of_picture(template.digest):
                 raise GalleryError(f"the very same photograph is already enrolled as {owner}")
             now, name_mark = self._clock_ns(), self._vault.mark(same_name(name).encode(), "name")
-            row = self._connection.execute("SELECT id FROM person WHERE name_mark = ?", (name_mark,)).fetchone()
+            row = self._connection.execute(
+                "SELECT id FROM person WHERE name_mark = ?", (name_mark,)
+            ).fetchone()
             person = row[0] if row else secrets.token_hex(16)
             if not row:
                 sealed = self._vault.seal(name.encode(), f"name of {person}")
-                self._connection.execute("INSERT INTO person VALUES (?, ?, ?, ?)", (person, sealed, name_mark, now))
+                self._connection.execute(
+                    "INSERT INTO person VALUES (?, ?, ?, ?)", (person, sealed, name_mark, now)
+                )
             identity = secrets.token_hex(16)
             self._connection.execute(
                 "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     identity,
                     person,
-                    self._vault.seal(template.embedding.astype("<f4").tobytes(), _binding(identity, person, template.space)),
+                    self._vault.seal(
+                        template.embedding.astype("<f4").tobytes(), _binding(identity, person, template.space)
+                    ),
                     self._vault.seal(ground.encode(), f"ground of {identity} of {person}"),
                     mark,
                     template.quality,
@@ -205,7 +217,9 @@ class Gallery:
         if person is None:
             raise GalleryError(f"{clean_name(name)}: nobody of this name is enrolled")
         with gallery_file.guarded(self.path), self._writing():
-            pictures = self._connection.execute("DELETE FROM template WHERE person = ?", (person.id,)).rowcount
+            pictures = self._connection.execute(
+                "DELETE FROM template WHERE person = ?", (person.id,)
+            ).rowcount
             if not self._connection.execute("DELETE FROM person WHERE id = ?", (person.id,)).rowcount:
                 raise GalleryError(f"{person.name}: was removed by another command just now")
             self._set("scrub", 1)
@@ -220,8 +234,12 @@ class Gallery:
             self._connection.execute("BEGIN")
             try:
                 version, stored = int(self._meta("version") or 0), str(self._meta("space") or "")
-                people = self._connection.execute("SELECT id, name FROM person ORDER BY since_wall_ns, id").fetchall()
-                rows = self._connection.execute("SELECT person, id, sealed FROM template ORDER BY added_wall_ns, id").fetchall()
+                people = self._connection.execute(
+                    "SELECT id, name FROM person ORDER BY since_wall_ns, id"
+                ).fetchall()
+                rows = self._connection.execute(
+                    "SELECT person, id, sealed FROM template ORDER BY added_wall_ns, id"
+                ).fetchall()
             finally:
                 self._connection.execute("COMMIT")
             if not rows:
@@ -299,8 +317,14 @@ def _no_rows() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
 
 def _check(template: Template) -> None:
     vector = template.embedding
-    if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all() or abs(float(np.linalg.norm(vector)) - 1) > 1e-3:
-        raise ValueError(f"template: must be a finite vector [{DIMENSIONS}] of length 1, found {list(vector.shape)}")
+    if (
+        vector.shape != (DIMENSIONS,)
+        or not np.isfinite(vector).all()
+        or abs(float(np.linalg.norm(vector)) - 1) > 1e-3
+    ):
+        raise ValueError(
+            f"template: must be a finite vector [{DIMENSIONS}] of length 1, found {list(vector.shape)}"
+        )
 
 
 def _foreign(path: Path, stored: str, found: str) -> GalleryError:

@@ -116,7 +116,11 @@ def _open_readable(path: Path) -> sqlite3.Connection:
     journal = path.with_name(path.name + "-wal")
     mode = "mode=ro" if journal.exists() and journal.stat().st_size else "mode=ro&immutable=1"
     connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?{mode}", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        f"file:{quote(str(path.absolute()))}?{mode}",
+        uri=True,
+        timeout=_BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         _recognise(connection)
@@ -152,7 +156,9 @@ def _migrate(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for version in range(_version(connection), len(_MIGRATIONS)):  # asked again: another may have been first
+        for version in range(
+            _version(connection), len(_MIGRATIONS)
+        ):  # asked again: another may have been first
             for statement in _MIGRATIONS[version]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version + 1}")

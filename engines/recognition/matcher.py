@@ -64,7 +64,8 @@ class Matcher:
         """prior_enrolled: how probable it is, before looking, that a face belongs to someone enrolled.
         generator_sha256: of the network that makes the reconstructions; with another than the calibrated one,
         evidence "unmasked" is shown and does not count. Raises CalibrationError when the snapshot's space is not the
-        calibration's, ValueError for a prior outside 0..1."""
+        calibration's, ValueError for a prior outside 0..1.
+        """
         if not 0 < prior_enrolled < 1:
             raise ValueError(f"prior_enrolled: must lie between 0 and 1, found {prior_enrolled}")
         if snapshot.space and snapshot.space != calibration.space:
@@ -74,9 +75,13 @@ class Matcher:
             )
         self.snapshot, self.calibration, self.prior_enrolled = snapshot, calibration, prior_enrolled
         self.notes: tuple[str, ...] = ()
-        self._fuses = "masked+unmasked" in calibration.models and generator_sha256 == calibration.generator_sha256
+        self._fuses = (
+            "masked+unmasked" in calibration.models and generator_sha256 == calibration.generator_sha256
+        )
         if generator_sha256 and not self._fuses:
-            self.notes = ("the calibration does not know this unmasking network: reconstructions are shown, not counted",)
+            self.notes = (
+                "the calibration does not know this unmasking network: reconstructions are shown, not counted",
+            )
         count = np.bincount(snapshot.owner, minlength=len(snapshot.ids))
         self._first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.intp) if len(count) else count
         self._count = count

@@ -32,7 +32,9 @@ def _clean(field: str, text: str, longest: int) -> str:
     for character in text:
         category = unicodedata.category(character)
         if category == "Cf" and character not in _JOINERS:
-            raise ValueError(f"{field}: must not hold invisible or direction-changing characters, found {_shown(character)}")
+            raise ValueError(
+                f"{field}: must not hold invisible or direction-changing characters, found {_shown(character)}"
+            )
         if category in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp"):
             raise ValueError(f"{field}: must not hold control characters, found {_shown(character)}")
     text = " ".join(unicodedata.normalize("NFC", text).split())

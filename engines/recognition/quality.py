@@ -17,16 +17,24 @@ _NOSE_DEPTH = 0.5
 _DARK, _BRIGHT, _FLAT = 28.0, 232.0, 7.0
 """Grey levels: mean of the face below and above which it is unusable, and least standard deviation."""
 
+_ROUNDING = 20 / 12
+"""Variance that rounding to whole grey levels (1/12) leaves in the Laplacian (squared weights: 4 x 1 + 16)."""
+
 
 class Limits(Protocol):
     """Below these a face is not recognised. stream.config.Quality is one."""
 
     @property
-    def min_eye_distance(self) -> float: ...
+    def min_eye_distance(self) -> float:
+        """Pixels."""
+
     @property
-    def max_yaw_degrees(self) -> float: ...
+    def max_yaw_degrees(self) -> float:
+        """To either side."""
+
     @property
-    def min_sharpness(self) -> float: ...
+    def min_sharpness(self) -> float:
+        """As Quality.sharpness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ def measure(
     return Quality(
         eye_distance=eyes,
         yaw=yaw_degrees(landmarks),
-        sharpness=float(edges.var()) * (50.0 / max(contrast, 10.0)) ** 2,
+        sharpness=max(0.0, float(edges.var()) - _ROUNDING) * (50.0 / max(contrast, 10.0)) ** 2,
         brightness=float(middle.mean()),
         contrast=contrast,
     )

@@ -37,7 +37,8 @@ _CLEAN_WORTH = 3.0
 class Identity:
     """What is believed of a track. person, person_id and probability are of the decision, None while undecided
     (nobody: None, and the probability that it is nobody enrolled). masked: the decision rests on a masked face:
-    reduced reliability. looks: effective number behind it."""
+    reduced reliability. looks: effective number behind it.
+    """
 
     decision: Decision
     person: str | None
@@ -76,10 +77,13 @@ class TrackIdentity:
 
     def __init__(self, matcher: Matcher, decide_at: float = 0.9, leave_at: float | None = None) -> None:
         """decide_at: probability at which a decision is taken; leave_at: below it, it is given up (default
-        0.8 x decide_at). Raises ValueError unless 0 < leave_at <= decide_at < 1."""
+        0.8 x decide_at). Raises ValueError unless 0 < leave_at <= decide_at < 1.
+        """
         leave_at = 0.8 * decide_at if leave_at is None else leave_at
         if not 0 < leave_at <= decide_at < 1:
-            raise ValueError(f"thresholds: must be 0 < leave_at <= decide_at < 1, found {leave_at} and {decide_at}")
+            raise ValueError(
+                f"thresholds: must be 0 < leave_at <= decide_at < 1, found {leave_at} and {decide_at}"
+            )
         self._matcher, self._decide_at, self._leave_at = matcher, decide_at, leave_at
         self._gathered = {False: _Gathered(), True: _Gathered()}
         self._misfits: list[tuple[int, dict[str, NDArray[np.float32]], bool, float]] = []
@@ -150,7 +154,12 @@ class TrackIdentity:
         return enough and match.nobody >= (self._leave_at if stays else self._decide_at)
 
     def _identity(
-        self, decision: Decision, person: Candidate | None, probability: float | None, match: Match, gathered: _Gathered
+        self,
+        decision: Decision,
+        person: Candidate | None,
+        probability: float | None,
+        match: Match,
+        gathered: _Gathered,
     ) -> Identity:
         return Identity(
             decision,

@@ -33,7 +33,9 @@ class Vault:
         try:
             key, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
         except FileNotFoundError:
-            raise VaultError(f"{path}: the gallery's key is missing; without it nothing in the gallery can be read") from None
+            raise VaultError(
+                f"{path}: the gallery's key is missing; without it nothing in the gallery can be read"
+            ) from None
         except OSError as error:
             raise VaultError(f"{path}: the key cannot be read: {error.strerror}") from None
         if mode & 0o077:

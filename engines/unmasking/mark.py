@@ -39,7 +39,9 @@ def mark(
     """
     for name, found in (("mask", mask.shape), ("original", None if original is None else original.shape[:2])):
         if found is not None and found != reconstruction.shape[:2]:
-            raise ValueError(f"{name}: must be as large as the reconstruction {reconstruction.shape[:2]}, found {found}")
+            raise ValueError(
+                f"{name}: must be as large as the reconstruction {reconstruction.shape[:2]}, found {found}"
+            )
     tile = _enlarged(reconstruction)
     region = cv2.resize(mask, (TILE, TILE), interpolation=cv2.INTER_LINEAR)
     contours, _ = cv2.findContours((region > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

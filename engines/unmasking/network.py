@@ -33,6 +33,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Keeps the shape."""
         return F.leaky_relu(x + self.second(self.first(x)), 0.1)
 
 
@@ -41,7 +42,10 @@ class Generator(nn.Module):
 
     Space-to-depth stem (no pixel is thrown away), 32-64-128-256 channels at 64, 32, 16 and 8 pixels,
     dilated residual blocks at the bottom, nearest x2 and 3 x 3 on the way up (no checkerboards) with
-    skips, pixel-shuffle head with four channels. BatchNorm folds away on export.
+    skips, pixel-shuffle head with four channels. BatchNorm folds away on export. In the face frame a mouth
+    is always about where mouths are: two learned maps say so, one of features after the first level and
+    one of the four output channels (`prior`, best started from the mean face), which convolutions alone
+    need many times as long to learn.
     """
 
     def __init__(self) -> None:
@@ -57,25 +61,28 @@ class Generator(nn.Module):
             self.lift.append(_conv(low, high))
             self.join.append(_conv(2 * high, high))
         self.head = nn.Conv2d(WIDTHS[0], 16, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(1, WIDTHS[0], SIZE // 2, SIZE // 2))
+        self.prior = nn.Parameter(torch.zeros(1, 16, SIZE // 2, SIZE // 2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: [N, 3, 128, 128] in -1..1. Returns rgb [N, 3, 128, 128] in -1..1 and logit [N, 1, 128, 128]."""
         h = F.pixel_unshuffle(x, 2)
         skips: list[Tensor] = []
-        for block in self.down:
-            h = block(h)
+        for level, block in enumerate(self.down):
+            h = block(h) if level else block(h) + self.place
             skips.append(h)
         h = self.bottom(h)
         for lift, join, skip in zip(self.lift, self.join, skips[-2::-1], strict=True):
             h = lift(F.interpolate(h, scale_factor=2.0, mode="nearest"))
             h = join(torch.cat([h, skip], 1))
-        out = F.pixel_shuffle(self.head(h), 2)
+        out = F.pixel_shuffle(self.head(h) + self.prior, 2)
         return torch.tanh(out[:, :3]), out[:, 3:]
 
 
 def blend(x: Tensor, rgb: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
     """(composite, mask): composite = m rgb + (1 - m) x. The ends of m are stretched to exactly 0 and 1,
-    so that what the network leaves alone is left alone to the last bit."""
+    so that what the network leaves alone is left alone to the last bit.
+    """
     mask = torch.clamp(torch.sigmoid(logit) * 1.1 - 0.05, 0, 1)
     return mask * rgb + (1 - mask) * x, mask
 
@@ -88,6 +95,7 @@ class Unmask(nn.Module):
         self.generator = generator
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Composite and mask of x."""
         rgb, logit = self.generator(x * (1 / 127.5) - 1)
         return blend(x, rgb * 127.5 + 127.5, logit)
 
@@ -108,4 +116,5 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Verdicts [N, 1, H / 8, W / 8]: above 0 for a photograph."""
         return self.layers(x)

@@ -44,7 +44,9 @@ def _pattern(height: int, width: int) -> NDArray[np.float32]:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     pattern = np.zeros((height, width), np.float32)
     for (fx, fy), phase in zip(WAVES, _PHASES, strict=True):
-        pattern += np.cos(np.float32(2 * np.pi) * (np.float32(fx) * x + np.float32(fy) * y) + np.float32(phase))
+        pattern += np.cos(
+            np.float32(2 * np.pi) * (np.float32(fx) * x + np.float32(fy) * y) + np.float32(phase)
+        )
     return pattern
 
 

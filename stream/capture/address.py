@@ -78,7 +78,8 @@ def split_rtsp(url: str) -> RtspAddress:
 
 def redact(text: str) -> str:
     """The text with *** for the user and password of every address in it, and for passwords in paths and queries."""
-    text = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)\S*@", r"\1***@", text)  # passwords may hold quotes and more @
+    # Passwords may hold quotes and more @.
+    text = re.sub(r"(?i)\b([a-z][a-z0-9+.-]*://)\S*@", r"\1***@", text)
     return re.sub(r"(?i)(?<![a-z])(pass(?:word|wd)?|pwd|token|secret|key)=[^&;\s'\"]*", r"\1=***", text)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import av
 
 from stream.capture.address import redact, split_rtsp
-from stream.capture.container import FrameClock, codec_label, faultless_frames
+from stream.capture.container import FrameClock, codec_label, faultless_frames, picture_track
 from stream.capture.decoder import SOFTWARE
 from stream.capture.pixels import to_i420
 from stream.capture.source import (
@@ -57,8 +57,8 @@ class AvSource:
             self._container = av.open(target, options=options, timeout=2 * self._timeout_s)
         except (OSError, av.error.FFmpegError) as error:
             raise self._meaning(error) from None  # its text holds the address with the password
-        stream = next(iter(self._container.streams.video), None)
-        if stream is None or stream.codec_context is None:
+        stream = picture_track(self._container)
+        if stream is None:
             sounds = (
                 ", ".join(codec_label(sound) for sound in self._container.streams.audio) or "unknown data"
             )

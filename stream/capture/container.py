@@ -16,6 +16,16 @@ _USUAL_STEP_NS = 40_000_000
 _LABELS = {"h264": "H.264", "hevc": "H.265", "mpeg4": "MPEG-4", "mjpeg": "MJPEG", "rawvideo": "raw"}
 
 
+def picture_track(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first track of pictures, set to be decoded without delay; None when there is none that can be."""
+    stream = next(iter(container.streams.video), None)
+    if stream is None or stream.codec_context is None:
+        return None
+    stream.thread_type = "SLICE"  # threads for whole frames would hold back a frame each
+    stream.codec_context.thread_count = 1
+    return stream
+
+
 def codec_label(stream: Any) -> str:
     """The name of a stream's codec, for people."""
     name: str = stream.codec_context.name
@@ -30,8 +40,6 @@ def faultless_frames(
     After damage nothing is given until the next key frame; what is left out is counted in facts.corrupt. Raises
     what the container raises (OSError, av.error.FFmpegError).
     """
-    stream.thread_type = "SLICE"  # threads for whole frames would hold back a frame each
-    stream.codec_context.thread_count = 1
     intact = True
     for packet in container.demux(stream):
         received_ns = time.monotonic_ns()

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from stream.capture.address import local_path
-from stream.capture.container import FrameClock, codec_label, faultless_frames
+from stream.capture.container import FrameClock, codec_label, faultless_frames, picture_track
 from stream.capture.decoder import SOFTWARE
 from stream.capture.pixels import to_i420, turned
 from stream.capture.source import TICK_S, Alive, Facts, Picture, SourceLost, SourceRefused
@@ -37,8 +37,8 @@ class FileSource:
         self._alive, self._paced, self._skip = alive, paced, skip
         self.facts = Facts("av", decoder=SOFTWARE)
         self._container = _open(self._path)
-        stream = next(iter(self._container.streams.video), None)
-        if stream is None or stream.codec_context is None:
+        stream = picture_track(self._container)
+        if stream is None:
             sounds = ", ".join(codec_label(sound) for sound in self._container.streams.audio)
             self._container.close()
             raise SourceRefused(

@@ -6,27 +6,39 @@ from stream.capture.address import SourceKind, source_kind
 from stream.capture.av_source import AvSource
 from stream.capture.file import FileSource
 from stream.capture.rtsp_source import RtspSource
-from stream.capture.source import Alive, BeyondReader, Source
+from stream.capture.source import Alive, BeyondReader, Source, SourceRefused
 from stream.capture.webcam import WebcamSource
 from stream.config import Camera
 
 
-def open_source(camera: Camera, alive: Alive, paced: bool = True, skip: int = 0) -> Source:
-    """Open a camera, a webcam or a recording; paced and skip are for recordings (see FileSource).
+class Opener:
+    """Opens one camera, webcam or recording, again and again.
 
-    The reader "auto" takes the RTP reader, and FFmpeg's for streams which that one cannot read. Raises SourceLost,
-    SourceRefused and their kinds, Stopped.
+    The reader "auto" takes the RTP reader, and FFmpeg's for streams which that one cannot read; it remembers so,
+    because some servers need a moment between two connections. paced: see FileSource.
     """
-    match source_kind(camera.url):
-        case SourceKind.FILE:
-            return FileSource(camera.url, alive, paced, skip)
-        case SourceKind.WEBCAM:
-            return WebcamSource(camera.url, alive)
-    if camera.reader == "av":
-        return AvSource(camera, alive)
-    try:
-        return RtspSource(camera, alive)
-    except BeyondReader:
-        if camera.reader == "rtp":
+
+    def __init__(self, camera: Camera, alive: Alive, paced: bool = True) -> None:
+        self._camera, self._alive, self._paced = camera, alive, paced
+        self._kind = source_kind(camera.url)
+        self._beyond = camera.reader == "av"
+
+    def open(self, skip: int = 0) -> Source:
+        """The open source. skip: see FileSource. Raises SourceLost, SourceRefused and their kinds, Stopped."""
+        match self._kind:
+            case SourceKind.FILE:
+                return FileSource(self._camera.url, self._alive, self._paced, skip)
+            case SourceKind.WEBCAM:
+                return WebcamSource(self._camera.url, self._alive)
+        if not self._beyond:
+            try:
+                return RtspSource(self._camera, self._alive)
+            except BeyondReader:
+                if self._camera.reader == "rtp":
+                    raise
+                self._beyond = True
+        try:
+            return AvSource(self._camera, self._alive)
+        except SourceRefused:
+            self._beyond = self._camera.reader == "av"
             raise
-        return AvSource(camera, alive)

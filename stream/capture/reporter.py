@@ -63,9 +63,8 @@ class Reporter:
     def _run(self) -> None:
         outbox = Outbox(self._directory, RESULTS)
         counted, then, fps = self._counter.sequence, time.monotonic(), 0.0
-        while not self._closing:
-            self._changed.wait(_PERIOD_S)
-            self._changed.clear()
+        while True:
+            last = self._closing  # looked at before the status, which then is the final one
             now, captured = time.monotonic(), self._counter.sequence
             if now - then >= _PERIOD_S:
                 fps = round((captured - counted) / (now - then), 1)
@@ -73,4 +72,8 @@ class Reporter:
             status = self._status
             running = status.state is CameraState.RUNNING
             outbox.send(msgspec.structs.replace(status, captured=captured, fps=fps if running else 0.0))
+            if last:
+                break
+            self._changed.wait(_PERIOD_S)
+            self._changed.clear()
         outbox.close()

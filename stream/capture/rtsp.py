@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import select
 import time
+from urllib.parse import quote
 
 from stream.capture.address import RtspAddress, redact
 from stream.capture.auth import Authorization
@@ -25,6 +26,7 @@ from stream.capture.udp import UdpPair
 
 _GOODBYE_S = 0.2
 _DEFAULT_SESSION_S = 60
+_URL_CHARACTERS = "%/:=&?~#+!$,;'@()*[]"  # not to be escaped
 
 Arrival = tuple[bool, bytes, int]
 """A packet: whether it is RTCP, its bytes, when it came (monotonic ns)."""
@@ -99,7 +101,7 @@ class RtspSession:
     # The handshake
 
     def _play(self, transport: str) -> Format:
-        url = self._address.without_credentials
+        url = quote(self._address.without_credentials, safe=_URL_CHARACTERS)
         self._base = url
         options = self._request("OPTIONS", url, must_succeed=False)
         if "GET_PARAMETER" in options.header("public").upper():

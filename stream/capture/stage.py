@@ -12,7 +12,7 @@ from typing import Literal
 from stream.bus import FRAMES, Outbox
 from stream.capture.address import SourceKind, redact, source_kind
 from stream.capture.counter import Counter
-from stream.capture.opening import open_source
+from stream.capture.opening import Opener
 from stream.capture.reconnection import Patience
 from stream.capture.reporter import Reporter
 from stream.capture.rings import Rings
@@ -67,8 +67,8 @@ class _Capture:
         beat: Callable[[], None],
     ) -> None:
         self._camera = settings.cameras[camera_index]
-        self._every, self._paced = every, real_time or not every
-        self._stop, self._beat = stop, beat
+        self._every, self._stop, self._beat = every, stop, beat
+        self._opener = Opener(self._camera, self._alive, paced=real_time or not every)
         self._is_file = source_kind(self._camera.url) is SourceKind.FILE
         self._window = settings.ring.slots // 2
         name = self._camera.name
@@ -106,10 +106,9 @@ class _Capture:
 
     def _play(self, patience: Patience) -> None:
         """One connection, to its end. Raises SourceError unless it was a recording, or we are told to stop."""
-        skip = (
-            self._counter.sequence if self._is_file else 0
-        )  # what a killed process of this camera has given
-        with closing(open_source(self._camera, self._alive, self._paced, skip)) as source:
+        # A recording goes on behind what a killed process of this camera has given.
+        skip = self._counter.sequence if self._is_file else 0
+        with closing(self._opener.open(skip)) as source:
             shift_ns: int | None = 0 if self._is_file else None
             try:
                 for picture in source.pictures():

@@ -11,7 +11,7 @@ from typing import Any
 
 import av
 
-from stream.capture.container import FrameClock, codec_label, faultless_frames
+from stream.capture.container import FrameClock, codec_label, faultless_frames, picture_track
 from stream.capture.decoder import SOFTWARE
 from stream.capture.pixels import to_i420
 from stream.capture.source import Alive, Facts, Picture, SourceError, SourceLost, SourceRefused
@@ -32,12 +32,14 @@ class WebcamSource:
         self._container: av.container.InputContainer | None = None
         try:
             self._container = av.open(str(self._device), format="v4l2")
-            stream = self._container.streams.video[0]
-            self.facts = Facts("av", codec_label(stream), SOFTWARE)
-        except OSError as error:
+            stream = picture_track(self._container)
+        except (OSError, av.error.FFmpegError) as error:
             self._open_otherwise(error)
-        except (av.error.FFmpegError, IndexError):
-            self._open_otherwise(None)
+        else:
+            if stream is None:
+                self.close()
+                raise self._meaning(0)
+            self.facts = Facts("av", codec_label(stream), SOFTWARE)
 
     def pictures(self) -> Iterator[Picture]:
         """Pictures as they come. Raises SourceLost."""
@@ -50,20 +52,15 @@ class WebcamSource:
         if self._opencv is not None:
             self._opencv.release()
 
-    def _open_otherwise(self, error: OSError | None) -> None:
-        if error is not None and error.errno in (
-            errno.EBUSY,
-            errno.EACCES,
-            errno.ENODEV,
-            errno.ENOTTY,
-            errno.EINVAL,
-        ):
-            raise self._meaning(error.errno)
+    def _open_otherwise(self, error: Exception) -> None:
+        code = getattr(error, "errno", None) or 0
+        if code in (errno.EBUSY, errno.EACCES, errno.ENODEV, errno.ENOTTY, errno.EINVAL):
+            raise self._meaning(code)
         import cv2  # takes a while to load, and is needed only here
 
         self._opencv = cv2.VideoCapture(str(self._device), cv2.CAP_V4L2)
         if not self._opencv.isOpened():
-            raise self._meaning(error.errno if error and error.errno else 0)
+            raise self._meaning(code)
         self.facts = Facts("opencv", "raw", SOFTWARE)
 
     def _by_ffmpeg(self, container: av.container.InputContainer) -> Iterator[Picture]:

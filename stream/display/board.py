@@ -34,6 +34,8 @@ class Board:
         self.viewers = Viewers()
         self.state = b"{}"
         self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
+        for camera in self.cameras.values():
+            self.jpeg(camera.view.picture(now_wall_ns, 320))  # the first text drawn loads the typeface
         self._questions: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
 
     def ask(self, question: Callable[[], Any]) -> Future[Any]:

@@ -69,10 +69,9 @@ class Server:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """Stop, and free the port."""
+        """Stop serving."""
         self._server.should_exit = True
         self._thread.join(5)
-        self._listener.close()
 
     def _run(self) -> None:
         self._server.run(sockets=[self._listener])

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,32 +65,33 @@ def run(
     OSError when the page's port cannot be had or the report cannot be written.
     """
     cv2.setNumThreads(1)
-    overlay = Overlay(settings, directory, delivery, output, first_picture)
-    memory = MemoryWatch(directory)
-    listener = listen(settings.display.host, _port(settings.display.port, directory))
-    server = Server(create_app(overlay.board, overlay.report, memory.summary), listener)
-    server.start()
-    memory.start()
-    (directory / _PORT_FILE).write_text(str(listener.getsockname()[1]))
-    ready(address(listener))
-    try:
+    with ExitStack() as stack:
+        listener = listen(settings.display.host, _port(settings.display.port, directory))
+        stack.callback(listener.close)
+        overlay = Overlay(settings, directory, delivery, output, first_picture)
+        stack.callback(overlay.close)
+        memory = MemoryWatch(directory)
+        memory.start()
+        stack.callback(memory.close)
+        server = Server(create_app(overlay.board, overlay.report, memory.summary), listener)
+        server.start()
+        stack.callback(server.close)
+        stack.callback(overlay.board.viewers.close)
+        (directory / _PORT_FILE).write_text(str(listener.getsockname()[1]))
+        ready(address(listener))
         while not stop.is_set():
             beat()
             overlay.turn(_POLL_MS)
         deadline_s = time.monotonic() + _LAST_WORDS_WITHIN_S
         while overlay.turn(_LAST_WORDS_MS) and time.monotonic() < deadline_s:
             beat()
-    finally:
-        overlay.board.viewers.close()
-        server.close()
-        memory.close()
-        overlay.close()
     if report:
         write(overlay.report.build(memory.summary(), final=True), report)
 
 
 def _recordings(names: tuple[str, ...], output: Path, note: Callable[[str], None]) -> Recordings:
-    from stream.display.recordings import Recordings  # FFmpeg takes its time to load, and live nobody needs it
+    # FFmpeg takes its time to load, and live nobody needs it.
+    from stream.display.recordings import Recordings
 
     return Recordings(names, output, note)
 
@@ -120,10 +122,10 @@ class Overlay:
         self.board = Board(names, settings.display.jpeg_quality)
         self._every = delivery == "every"
         self._first_picture: Callable[[], None] | None = first_picture
-        self._inbox = Inbox(directory, RESULTS)
         self._rings = RingReader(directory)
         self._pacing = Pacing(self._rings, directory) if self._every else None
         self._recordings = _recordings(names, output, self.report.note) if output else None
+        self._inbox = Inbox(directory, RESULTS)
         self._state_ns = self._saved_ns = 0
         if self.report.ledger.resumed:
             self.report.note("The overlay was started again during this run.")

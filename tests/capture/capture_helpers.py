@@ -36,8 +36,13 @@ def encode(
     b_frames: int = 0,
     pixels: str = "yuv420p",
     times: list[int] | None = None,
+    open_gop: bool = False,
 ) -> Path:
-    """A clip with a key picture every 10 pictures. times: presentation times in ms, where they are not even."""
+    """A clip with a key picture every 10 pictures.
+
+    times: presentation times in ms, where they are not even. open_gop: only the first key picture is an IDR picture;
+    pictures that come after the others but are shown before them refer to those before.
+    """
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream("libx264" if codec == "h264" else "libx265", rate=rate)
         assert isinstance(stream, av.VideoStream)
@@ -46,11 +51,11 @@ def encode(
         stream.codec_context.gop_size, stream.codec_context.max_b_frames = 10, b_frames
         stream.codec_context.thread_count = 1
         stream.codec_context.time_base = Fraction(1, 1000)
-        stream.options = {"preset": "ultrafast", "crf": "30"} | (
-            {"x265-params": "log-level=error:pools=none:frame-threads=1:open-gop=0"}
-            if codec == "h265"
-            else {}
-        )
+        own = f"open-gop={int(open_gop)}:scenecut=0:keyint=10:min-keyint=10"
+        if codec == "h265":
+            own += ":log-level=error:pools=none:frame-threads=1"
+        kind = "x265-params" if codec == "h265" else "x264-params"
+        stream.options = {"preset": "ultrafast", "crf": "30", kind: own}
         for number in range(count):
             frame = av.VideoFrame.from_ndarray(scene(size, number), format="yuv420p").reformat(format=pixels)
             frame.pts = times[number] if times else number * 1000 // rate

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from capture_helpers import DEADLINE_S, encode
 
-from stream.capture.opening import open_source
+from stream.capture.opening import Opener
 from stream.capture.source import Source
 from stream.config import Camera
 from tools.rtsp_server import RtspServer
@@ -41,7 +41,7 @@ def open_camera() -> Iterator[Callable[..., Source]]:
     def open_it(url: str, **settings: object) -> Source:
         end = time.monotonic() + DEADLINE_S
         camera = Camera.model_validate({"name": "gate", "url": url, **settings})
-        source = open_source(camera, lambda: time.monotonic() < end)
+        source = Opener(camera, lambda: time.monotonic() < end).open()
         opened.append(source)
         return source
 

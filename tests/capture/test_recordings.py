@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -70,7 +71,7 @@ def test_a_paced_recording_takes_as_long_as_it_lasts(tmp_path: Path) -> None:
     began = time.monotonic()
     pictures, _ = play(clip, paced=True)
     assert 0.95 < time.monotonic() - began < 1.5
-    steps = [b.received_ns - a.received_ns for a, b in zip(pictures, pictures[1:], strict=False)]
+    steps = [b.received_ns - a.received_ns for a, b in pairwise(pictures)]
     assert sorted(steps)[len(steps) // 2] == pytest.approx(50_000_000, abs=10_000_000)
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from stream.capture.opening import open_source
+from stream.capture.opening import Opener
 from stream.capture.source import NoSuchStream, Source, SourceError, SourceLost, SourceRefused, Stopped
 from stream.config import Camera
 from tools.rtsp_server import RtspServer
@@ -227,7 +227,7 @@ def test_waiting_for_a_silent_server_ends_when_told_to(server: RtspServer) -> No
     threading.Timer(0.3, stop.set).start()
     began = time.monotonic()
     with pytest.raises(Stopped):
-        open_source(Camera(name="gate", url=server.url("/street"), timeout_s=30), lambda: not stop.is_set())
+        Opener(Camera(name="gate", url=server.url("/street"), timeout_s=30), lambda: not stop.is_set()).open()
     assert time.monotonic() - began < 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ def test_pictures_arrive_whole_and_in_time(
     assert source.facts.codec == {"h264": "H.264", "h265": "H.265"}[codec]
     assert source.facts.corrupt == 0
     times = [picture.media_ns for picture in pictures]
-    assert times[0] == 0 and {b - a for a, b in zip(times, times[1:], strict=False)} <= {
+    assert times[0] == 0 and {b - a for a, b in pairwise(times)} <= {
         40_000_000,
         39_999_999,
         40_000_001,
     }
-    assert all(began_ns < a.received_ns < b.received_ns for a, b in zip(pictures, pictures[1:], strict=False))
+    assert all(began_ns < a.received_ns < b.received_ns for a, b in pairwise(pictures))
     assert all(abs(p.wall_ns - time.time_ns()) < 5_000_000_000 for p in pictures)
 
 
@@ -116,6 +117,34 @@ def test_lost_packets_never_show_in_a_picture(
     assert source.facts.corrupt - corrupt <= 10  # at most until the next key picture
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_refers_to_a_lost_picture_is_not_shown(
+    codec: str, server: RtspServer, tmp_path: Path, open_camera: OpenCamera
+) -> None:
+    clip = encode(tmp_path / "tiny.mp4", codec, size=(64, 64), count=25)  # most pictures fill just one packet
+    server.add_file("/street", clip)
+    server.faults("/street").lose(0.1)
+    source = open_camera(server.url("/street"))
+    known = fingerprints(clip)
+    assert all(fingerprint(picture.i420) in known for picture in take(source, 20))
+    assert source.facts.corrupt > 0
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_after_a_loss_a_stream_of_open_groups_goes_on_at_its_next_key_picture(
+    codec: str, server: RtspServer, tmp_path: Path, open_camera: OpenCamera
+) -> None:
+    clip = encode(tmp_path / "open.mp4", codec, size=(64, 64), count=200, b_frames=2, open_gop=True)
+    server.add_file("/street", clip)
+    source = open_camera(server.url("/street"))
+    assert len(take(source, 5)) == 5
+    server.faults("/street").lose(0.05)
+    known = fingerprints(clip)
+    pictures = take(source, 15)
+    assert len(pictures) == 15 and source.facts.corrupt > 0
+    assert all(fingerprint(picture.i420) in known for picture in pictures)
+
+
 def test_packets_out_of_order_and_doubled_do_no_harm(
     server: RtspServer, clips: dict[str, Path], open_camera: OpenCamera
 ) -> None:
@@ -187,7 +216,7 @@ def test_b_pictures_come_out_in_their_order_and_with_their_own_times(
     clip = encode(tmp_path / "b.mp4", b_frames=2)
     server.add_file("/street", clip)
     pictures = take(open_camera(server.url("/street")), 40)
-    steps = [b.media_ns - a.media_ns for a, b in zip(pictures, pictures[1:], strict=False)]
+    steps = [b.media_ns - a.media_ns for a, b in pairwise(pictures)]
     assert all(39_900_000 < step < 40_100_000 for step in steps)
     known = fingerprints(clip)
     assert all(fingerprint(picture.i420) in known for picture in pictures)
@@ -240,11 +269,11 @@ def test_decoding_that_cannot_keep_up_goes_on_at_a_newer_key_picture(
     server.add_file("/street", clips["h264"])
     source = open_camera(server.url("/street"))
     known = fingerprints(clips["h264"])
-    end = time.monotonic() + 4
+    end = time.monotonic() + 3
     newest_age_ns = 0
     for picture in source.pictures():
         assert fingerprint(picture.i420) in known
-        time.sleep(0.12)  # whoever takes the pictures is three times too slow for this camera
+        time.sleep(0.2)  # whoever takes the pictures is five times too slow for this camera
         newest_age_ns = time.monotonic_ns() - picture.received_ns
         if time.monotonic() > end:
             break

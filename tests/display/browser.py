@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 _FLAGS = (
     "--headless",
@@ -52,7 +53,7 @@ class Browser:
         request = urllib.request.Request(f"http://127.0.0.1:{self._port}/json/new?about:blank", method="PUT")
         with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:
             target = json.load(answer)
-        page = Page(connect(target["webSocketDebuggerUrl"], max_size=None, compression=None))
+        page = Page(target["webSocketDebuggerUrl"])
         metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
         page.send("Emulation.setDeviceMetricsOverride", **metrics)
         page.send("Page.navigate", url=url)
@@ -67,8 +68,9 @@ class Browser:
 class Page:
     """One tab. requests: every address it asked for; problems: every error it reported."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
+    def __init__(self, address: str) -> None:
+        self._stack = ExitStack()
+        self._connection = self._stack.enter_context(connect(address, max_size=None, compression=None))
         self._last_id = 0
         self.requests: list[str] = []
         self.problems: list[str] = []
@@ -120,7 +122,7 @@ class Page:
     def close(self) -> None:
         """Close the tab."""
         self.send("Page.close")
-        self._connection.close()
+        self._stack.close()
 
     def _note(self, message: dict[str, Any]) -> None:
         parameters = message.get("params", {})

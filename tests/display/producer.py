@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.masks.state import MaskState
 from stream.bus import RESULTS, Outbox
 from stream.config import Settings, parse
 from stream.display import stage
@@ -27,7 +28,6 @@ from stream.messages import (
     FrameReady,
     FrameResult,
     InferenceStatus,
-    MaskState,
     TrackedFace,
 )
 from stream.ring import FrameRing

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from browser import until
 from msgspec.structs import replace
-from producer import Producer, face, running_stage, settings
+from producer import face, running_stage, settings
 
-from stream.bus import RESULTS, Outbox
-from stream.display.stage import Overlay
+from engines.masks.state import MaskState
 from stream.display.views import SILENT, CameraView
-from stream.messages import CameraState, CameraStatus, FrameReady, FrameResult, MaskState, StageStatus
+from stream.messages import CameraState, CameraStatus, FrameReady, FrameResult, StageStatus
 from stream.overlay import NAMED, UNKNOWN
 from stream.ring import FrameRing
 
@@ -44,11 +43,11 @@ def balanced(frames):
     return frames["captured"] == frames["shown"] + sum(frames["skipped"].values())
 
 
-def test_frames_are_shown_counted_and_reported(directory, tmp_path):
+def test_frames_are_shown_counted_and_reported(directory, tmp_path, produce):
     report = tmp_path / "report.json"
     ada = face(1, (100, 100, 200, 220), "person", "Ada", 0.97, MaskState.NONE)
     with running_stage(settings("gate", "yard"), directory, report=report) as stage:
-        gate, yard = Producer(directory, "gate"), Producer(directory, "yard")
+        gate, yard = produce("gate"), produce("yard")
         gate.engines()
         for _ in range(20):
             gate.frame([ada], skipped={"superseded": 2})
@@ -58,7 +57,7 @@ def test_frames_are_shown_counted_and_reported(directory, tmp_path):
         gate.status(captured=shown + 3)
         until(lambda: state(stage)["frames"].get("captured") == shown + 3, "the count of frames")
         stage.end()
-        gate.close(), yard.close()
+
     read = json.loads(report.read_text())
     frames = read["cameras"]["gate"]["frames"]
     assert balanced(frames) and balanced(read["cameras"]["yard"]["frames"])
@@ -72,10 +71,10 @@ def test_frames_are_shown_counted_and_reported(directory, tmp_path):
     assert stage.first_pictures == 1 and stage.beats > 2
 
 
-def test_the_overlay_of_a_frame_is_drawn_on_that_frame(directory):
+def test_the_overlay_of_a_frame_is_drawn_on_that_frame(directory, produce):
     """A white square moves with its box; the ring turns over many times meanwhile."""
     with running_stage(settings("gate"), directory) as stage:
-        gate = Producer(directory, "gate", slots=4)
+        gate = produce("gate", slots=4)
         for step in range(30):
             x = 20 + 15 * step
             picture = np.full((360, 640, 3), 60, np.uint8)
@@ -86,7 +85,6 @@ def test_the_overlay_of_a_frame_is_drawn_on_that_frame(directory):
                     lambda: state(stage)["frames"].get("shown", 0) and snapshot_follows(stage, gate),
                     "the frame",
                 )
-        gate.close()
 
 
 def snapshot_follows(stage, gate):
@@ -101,9 +99,9 @@ def snapshot_follows(stage, gate):
     return True
 
 
-def test_a_frame_that_was_overwritten_is_not_drawn_and_is_counted(directory):
-    gate = Producer(directory, "gate", slots=4)
-    overlay = Overlay(settings("gate"), directory, "every")
+def test_a_frame_that_was_overwritten_is_not_drawn_and_is_counted(directory, produce, start_overlay):
+    gate = produce("gate", slots=4)
+    overlay = start_overlay("every")
     old = gate.frame(send=False)
     for _ in range(4):
         newest = gate.frame(send=False)
@@ -112,26 +110,24 @@ def test_a_frame_that_was_overwritten_is_not_drawn_and_is_counted(directory):
     frames = overlay.report.ledger.account("gate").frames(final=True)
     assert frames["skipped"] == {"overwritten_before_overlay": 1, "stage_down": 3}
     assert frames["shown"] == 1
-    overlay.close(), gate.close()
 
 
-def test_a_slow_overlay_draws_the_newest_frame_and_counts_the_others(directory):
-    gate = Producer(directory, "gate")
-    overlay = Overlay(settings("gate"), directory, "newest")
+def test_a_slow_overlay_draws_the_newest_frame_and_counts_the_others(directory, produce, start_overlay):
+    gate = produce("gate")
+    overlay = start_overlay("newest")
     for _ in range(9):
         gate.frame()
     until(lambda: overlay.turn(50) and overlay.report.ledger.account("gate").settled == 9, "the results")
     frames = overlay.report.ledger.account("gate").frames(final=True)
     assert frames["shown"] + frames["skipped"]["superseded_before_overlay"] == 9
     assert overlay.board.cameras["gate"].view.result.frame.sequence == 9
-    overlay.close(), gate.close()
 
 
-def test_in_replay_every_frame_is_shown_written_and_consumed(directory, tmp_path):
+def test_in_replay_every_frame_is_shown_written_and_consumed(directory, tmp_path, produce):
     output = tmp_path / "annotated.mp4"
     report = tmp_path / "report.json"
     with running_stage(settings("gate"), directory, "every", report, output) as stage:
-        gate = Producer(directory, "gate", slots=4)
+        gate = produce("gate", slots=4)
         ring = FrameRing.open(gate.ring.path)
         for _ in range(40):
             until(lambda: gate.sequence - ring.consumed < 3, "the overlay to be done")
@@ -139,7 +135,6 @@ def test_in_replay_every_frame_is_shown_written_and_consumed(directory, tmp_path
         gate.status(CameraState.ENDED)
         stage.end()
         assert ring.consumed == 40
-        gate.close()
     frames = json.loads(report.read_text())["cameras"]["gate"]["frames"]
     assert frames == {"captured": 40, "processed": 40, "shown": 40, "skipped": {}}
     with av.open(str(output)) as container:
@@ -149,47 +144,46 @@ def test_in_replay_every_frame_is_shown_written_and_consumed(directory, tmp_path
     assert np.abs(pixels[105:215, 100] - NAMED).sum(1).min() < 100
 
 
-def test_in_replay_capture_is_set_free_when_inference_died_with_frames_in_hand(directory):
-    overlay = Overlay(settings("gate"), directory, "every")
-    gate = Producer(directory, "gate")
+def test_in_replay_capture_is_set_free_when_inference_died_with_frames_in_hand(
+    directory, produce, start_overlay
+):
+    overlay = start_overlay("every")
+    gate = produce("gate")
     gate.frame()
     until(lambda: overlay.turn(20) and gate.ring.consumed == 1, "the first frame")
     for _ in range(5):
         gate.frame(send=False)
     gate.status()
-    outbox = Outbox(directory, RESULTS)
-    outbox.send(StageStatus("inference", 1, "inference ended unexpectedly"))
+    gate.outbox.send(StageStatus("inference", 1, "inference ended unexpectedly"))
     until(lambda: overlay.turn(20) and overlay.report.restarts, "the restart")
     gate.status()
     until(lambda: overlay.turn(20) and gate.ring.consumed == 6, "capture to be set free")
     gate.frame()
     until(lambda: overlay.turn(20) and gate.ring.consumed == 7, "the next frame")
     assert overlay.report.ledger.account("gate").skipped == {"stage_down": 5}
-    overlay.close(), gate.close(), outbox.close()
 
 
-def test_in_replay_capture_is_set_free_when_the_overlay_died_with_frames_in_hand(directory):
-    overlay = Overlay(settings("gate"), directory, "every")
-    gate = Producer(directory, "gate")
+def test_in_replay_capture_is_set_free_when_the_overlay_died_with_frames_in_hand(
+    directory, produce, start_overlay
+):
+    overlay = start_overlay("every")
+    gate = produce("gate")
     gate.frame()
     until(lambda: overlay.turn(20) and gate.ring.consumed == 1, "the first frame")
-    overlay.close()
     for _ in range(5):
         gate.frame(send=False)  # went down with it
-    again = Overlay(settings("gate"), directory, "every")
+    again = start_overlay("every")
     gate.status()
     until(lambda: again.turn(20) and gate.ring.consumed == 6, "capture to be set free")
-    again.close(), gate.close()
 
 
-def test_a_camera_that_nobody_set_up_is_ignored(directory):
-    overlay = Overlay(settings("gate"), directory, "newest")
-    stranger = Producer(directory, "stranger")
+def test_a_camera_that_nobody_set_up_is_ignored(directory, produce, start_overlay):
+    overlay = start_overlay("newest")
+    stranger = produce("stranger")
     stranger.frame(), stranger.status()
     until(lambda: overlay.turn(50), "its messages")
     overlay.turn(50)
     assert set(overlay.report.build({}, final=True)["cameras"]) == {"gate"}
-    overlay.close(), stranger.close()
 
 
 def test_a_port_that_is_taken_is_named(directory):
@@ -296,11 +290,13 @@ class Process:
         self.process.stdout.close()
 
 
-def test_an_overlay_that_is_killed_comes_back_at_its_address_and_the_sum_still_holds(directory, tmp_path):
+def test_an_overlay_that_is_killed_comes_back_at_its_address_and_the_sum_still_holds(
+    directory, tmp_path, produce
+):
     report = tmp_path / "report.json"
     wanted = settings("gate")
     first = Process(directory, wanted, report)
-    gate = Producer(directory, "gate")
+    gate = produce("gate")
     over = threading.Event()
 
     def produce():
@@ -325,7 +321,6 @@ def test_an_overlay_that_is_killed_comes_back_at_its_address_and_the_sum_still_h
     gate.status()
     until(lambda: state(second)["frames"]["captured"] == gate.sequence, "the last count")
     second.stop()
-    gate.close()
     read = json.loads(report.read_text())
     frames = read["cameras"]["gate"]["frames"]
     assert balanced(frames)

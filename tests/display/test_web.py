@@ -6,12 +6,13 @@ import httpx
 import numpy as np
 import pytest
 from browser import until
-from producer import Producer, face, running_stage, settings
+from producer import face, running_stage, settings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from engines.masks.state import MaskState
 from stream.display.viewers import WIDTHS, Wish
-from stream.messages import Candidate, MaskState
+from stream.messages import Candidate
 
 
 @pytest.fixture
@@ -34,10 +35,8 @@ def idle_client(idle):
 
 
 @pytest.fixture
-def gate(stage, directory):
-    made = Producer(directory, "gate", 1280, 720)
-    yield made
-    made.close()
+def gate(stage, produce):
+    return produce("gate", 1280, 720)
 
 
 @pytest.fixture
@@ -273,7 +272,7 @@ def test_a_viewer_gets_frames_at_the_size_it_shows_them(stage, gate):
             assert np.abs(row - (255, 176, 92)).sum(1).min() < 110, "the box is where it should be"
 
 
-def test_a_viewer_gets_only_what_it_wants(stage, gate, directory):
+def test_a_viewer_gets_only_what_it_wants(stage, gate):
     gate.frame()
     with socket(stage) as connection:
         want(connection, yard=320)

@@ -116,7 +116,7 @@ def test_wrong_landmarks_and_pictures_are_refused_with_what_was_found():
     picture, points = a_face()
     with pytest.raises(ValueError, match=r"landmarks: the shape must be \(5, 2\), found \(3, 2\)"):
         draw_mask(picture, points[:3], np.random.default_rng(0))
-    with pytest.raises(ValueError, match="the eyes must be at least 1 pixel apart, found 0.00"):
+    with pytest.raises(ValueError, match=r"the eyes must be at least 1 pixel apart, found 0\.00"):
         draw_mask(picture, np.zeros((5, 2)), np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"picture: must be uint8 \[H, W, 3\], found float32"):
         draw_mask(picture.astype(np.float32), points, np.random.default_rng(0))

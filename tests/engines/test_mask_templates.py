@@ -13,7 +13,9 @@ POINTS = "mask_a: 10, 20\nmask_b: 60, 8\nmask_c: 110, 20\nmask_d: 20, 70\nmask_e
 def write_folder(folder, sections):
     (folder / "masks" / "templates").mkdir(parents=True)
     picture = np.zeros((100, 120, 4), np.uint8)
-    cv2.fillPoly(picture, [np.array([[8, 18], [60, 6], [112, 18], [102, 72], [60, 98], [18, 72]])], (200, 120, 40, 255))
+    cv2.fillPoly(
+        picture, [np.array([[8, 18], [60, 6], [112, 18], [102, 72], [60, 98], [18, 72]])], (200, 120, 40, 255)
+    )
     cv2.imwrite(str(folder / "masks" / "templates" / "blue.png"), picture)
     (folder / "masks" / "masks.cfg").write_text("\n".join(sections))
 
@@ -34,8 +36,14 @@ def test_a_template_is_found_with_its_turned_views_and_covers_the_mouth(tmp_path
     ("section", "message"),
     [
         ("[a]\ntemplate: masks/templates/none.png\n" + POINTS, r"\[a\] template must be a picture, found"),
-        ("[a]\ntemplate: masks/templates/blue.png\nmask_a: 1, 2", r"\[a\] must have mask_a to mask_f as 'x, y'"),
-        ("[a]\ntemplate: masks/templates/blue.png\n" + POINTS.replace("8", "eight"), r"\[a\] must have mask_a"),
+        (
+            "[a]\ntemplate: masks/templates/blue.png\nmask_a: 1, 2",
+            r"\[a\] must have mask_a to mask_f as 'x, y'",
+        ),
+        (
+            "[a]\ntemplate: masks/templates/blue.png\n" + POINTS.replace("8", "eight"),
+            r"\[a\] must have mask_a",
+        ),
     ],
 )
 def test_a_wrong_entry_is_named(tmp_path, section, message):

@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from facenet_reference import facenet_mtcnn
+from tools.facenet_reference import facenet_mtcnn
 from numpy.typing import NDArray
 
 from engines.backends import open_engine

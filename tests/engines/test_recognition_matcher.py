@@ -79,7 +79,9 @@ def test_several_pictures_of_a_person_count_as_the_mean_of_their_ratios() -> Non
     a, probe = direction(0), near(direction(0), 0.5)
     one = Matcher(enrolled([[a]]), CALIBRATION).match({"raw": probe}, False)
     same = Matcher(enrolled([[a, a, a]]), CALIBRATION).match({"raw": probe}, False)
-    with_others = Matcher(enrolled([[a, direction(7), direction(8)]]), CALIBRATION).match({"raw": probe}, False)
+    with_others = Matcher(enrolled([[a, direction(7), direction(8)]]), CALIBRATION).match(
+        {"raw": probe}, False
+    )
     assert same.candidates[0].log_lr == pytest.approx(one.candidates[0].log_lr)
     assert with_others.candidates[0].log_lr == pytest.approx(one.candidates[0].log_lr - np.log(3), abs=0.01)
     assert with_others.candidates[0].evidence["raw"] == pytest.approx(0.5, abs=1e-5)
@@ -97,7 +99,9 @@ def test_nobody_enrolled_means_nobody() -> None:
     prior=st.floats(0.01, 0.99),
     count=st.integers(1, 20),
 )
-def test_a_reconstruction_never_makes_anybody_more_probable(raw: float, unmasked: float, prior: float, count: int) -> None:
+def test_a_reconstruction_never_makes_anybody_more_probable(
+    raw: float, unmasked: float, prior: float, count: int
+) -> None:
     matcher = people(count, prior)
     seen = {"raw": near(direction(0), raw)}
     alone = {c.person: c.probability for c in matcher.match(seen, True).candidates}
@@ -110,7 +114,9 @@ def test_a_reconstruction_never_makes_anybody_more_probable(raw: float, unmasked
 
 @pytest.mark.parametrize("prior", [0.5, 0.99])
 @pytest.mark.parametrize("impostor_level", [-0.1, 0.1, 0.3, 0.45])
-def test_a_face_like_a_strangers_is_never_named_whatever_the_reconstruction_shows(impostor_level: float, prior: float) -> None:
+def test_a_face_like_a_strangers_is_never_named_whatever_the_reconstruction_shows(
+    impostor_level: float, prior: float
+) -> None:
     track = TrackIdentity(people(1, prior), decide_at=0.6)
     looks = {"raw": near(direction(0), impostor_level), "unmasked": direction(0)}  # a perfect reconstruction
     for i in range(50):
@@ -132,22 +138,29 @@ def test_an_unknown_generator_is_shown_and_not_counted() -> None:
     looks = {"raw": near(direction(0), 0.6), "unmasked": near(direction(0), 0.1, 5)}
     matcher = Matcher(snapshot, CALIBRATION, 0.5, "another")
     match = matcher.match(looks, True)
-    assert match.candidates[0].probability == matcher.match({"raw": looks["raw"]}, True).candidates[0].probability
+    assert (
+        match.candidates[0].probability
+        == matcher.match({"raw": looks["raw"]}, True).candidates[0].probability
+    )
     assert match.candidates[0].evidence["unmasked"] == pytest.approx(0.1, abs=1e-5)
     assert "reconstructions are shown, not counted" in matcher.notes[0]
 
 
 def test_a_gallery_of_another_space_is_refused() -> None:
     snapshot = GallerySnapshot(1, "other:1", ("id",), ("x",), direction(0)[None], np.zeros(1, np.intp))
-    with pytest.raises(CalibrationError, match="was fitted for the embedder sface:test, the gallery holds other:1"):
+    with pytest.raises(
+        CalibrationError, match=r"was fitted for the embedder sface:test, the gallery holds other:1"
+    ):
         Matcher(snapshot, CALIBRATION)
 
 
-@pytest.mark.parametrize("evidence", [{}, {"unmasked": direction(0)}, {"raw": direction(0), "upper": direction(0)}])
+@pytest.mark.parametrize(
+    "evidence", [{}, {"unmasked": direction(0)}, {"raw": direction(0), "upper": direction(0)}]
+)
 def test_evidence_without_the_face_as_seen_is_refused(evidence: dict[str, Vector]) -> None:
-    with pytest.raises(ValueError, match='must be "raw" and perhaps "unmasked"'):
+    with pytest.raises(ValueError, match=r'must be "raw" and perhaps "unmasked"'):
         people(1).match(evidence, True)
-    with pytest.raises(ValueError, match='must be "raw" and perhaps "unmasked"'):
+    with pytest.raises(ValueError, match=r'must be "raw" and perhaps "unmasked"'):
         TrackIdentity(people(1)).add(0, evidence, True, 1.0)
 
 
@@ -214,7 +227,9 @@ def test_a_track_that_passes_to_another_face_starts_again() -> None:
     for i in range(10):
         look(track, i * 400, near(direction(0), 0.7))
     assert track.state.person == "Person 0"
-    assert look(track, 4000, near(direction(1), 0.7, 98)) == "person" and track.state.person == "Person 0"  # one bad look
+    assert (
+        look(track, 4000, near(direction(1), 0.7, 98)) == "person" and track.state.person == "Person 0"
+    )  # one bad look
     look(track, 4400, near(direction(1), 0.7, 98))
     look(track, 4800, near(direction(1), 0.7, 98))
     assert track.state.person == "Person 1"
@@ -266,7 +281,9 @@ def test_the_same_looks_give_the_same_decisions() -> None:
         rng = np.random.default_rng(3)
         track = TrackIdentity(people(5))
         return [
-            track.add(i * 400 * MS, {"raw": near(direction(2), float(rng.uniform(0.2, 0.7)), i)}, bool(i % 3), 0.8)
+            track.add(
+                i * 400 * MS, {"raw": near(direction(2), float(rng.uniform(0.2, 0.7)), i)}, bool(i % 3), 0.8
+            )
             for i in range(40)
         ]
 
@@ -275,12 +292,12 @@ def test_the_same_looks_give_the_same_decisions() -> None:
 
 @pytest.mark.parametrize("thresholds", [(0.9, 0.95), (1.0, 0.5), (0.5, 0.0)])
 def test_thresholds_that_cannot_be_are_refused(thresholds: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="must be 0 < leave_at <= decide_at < 1"):
+    with pytest.raises(ValueError, match=r"must be 0 < leave_at <= decide_at < 1"):
         TrackIdentity(people(1), *thresholds)
 
 
 def test_a_weight_outside_its_range_is_refused() -> None:
-    with pytest.raises(ValueError, match="weight: must be 0 to 1, found 1.5"):
+    with pytest.raises(ValueError, match=r"weight: must be 0 to 1, found 1.5"):
         TrackIdentity(people(1)).add(0, {"raw": direction(0)}, False, 1.5)
 
 
@@ -303,14 +320,25 @@ def test_the_shipped_calibration_is_sound_and_more_alike_is_more_probable() -> N
     [
         ({"models": {}}, "models.clean: must be there"),
         ({"space": 3}, "space and generator_sha256 must be text"),
-        ({"models": {"clean": {"slopes": {"raw": -1}, "offset": 0, "lower": -1, "upper": 1}}}, "slopes must not be negative"),
-        ({"models": {"clean": {"slopes": {"raw": 1}, "offset": 0, "lower": 1, "upper": 2}}}, "lower must be at most 0"),
-        ({"models": {"clean": {"slopes": {"raw": 1e999}, "offset": 0, "lower": 0, "upper": 2}}}, "must be finite"),
+        (
+            {"models": {"clean": {"slopes": {"raw": -1}, "offset": 0, "lower": -1, "upper": 1}}},
+            "slopes must not be negative",
+        ),
+        (
+            {"models": {"clean": {"slopes": {"raw": 1}, "offset": 0, "lower": 1, "upper": 2}}},
+            "lower must be at most 0",
+        ),
+        (
+            {"models": {"clean": {"slopes": {"raw": 1e999}, "offset": 0, "lower": 0, "upper": 2}}},
+            "must be finite",
+        ),
         ({"models": {"dirty": {}}}, "models.dirty: must be one of clean, masked"),
         ({"models": {"clean": {}}}, "is not a calibration"),
     ],
 )
-def test_a_calibration_file_that_is_wrong_says_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_a_calibration_file_that_is_wrong_says_where(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
     strength = {"slopes": {"raw": 30.0}, "offset": -10.0, "lower": -3.0, "upper": 9.0}
     good = {"space": SPACE, "generator_sha256": "", "models": {"clean": strength, "masked": strength}}
     path = tmp_path / "calibration.json"

@@ -34,7 +34,9 @@ def test_a_good_photograph_is_fit(name: str) -> None:
     assert quality.unfit(Limits()) is None and quality.weight > 0.5
 
 
-def test_a_small_face_is_too_small_and_its_eye_distance_is_right(obama: tuple[Picture, NDArray[np.float32]]) -> None:
+def test_a_small_face_is_too_small_and_its_eye_distance_is_right(
+    obama: tuple[Picture, NDArray[np.float32]],
+) -> None:
     picture, landmarks = obama
     factor = 12 / np.hypot(*(landmarks[1] - landmarks[0]))
     small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
@@ -46,7 +48,8 @@ def test_more_blur_is_always_less_sharp_and_at_last_unfit(obama: tuple[Picture, 
     picture, landmarks = obama
     eyes = float(np.hypot(*(landmarks[1] - landmarks[0])))
     found = [measure(picture, landmarks)] + [
-        measure(cv2.GaussianBlur(picture, (0, 0), eyes * share), landmarks) for share in (0.02, 0.05, 0.1, 0.2)
+        measure(cv2.GaussianBlur(picture, (0, 0), eyes * share), landmarks)
+        for share in (0.02, 0.05, 0.1, 0.2)
     ]
     sharpness, weight = [q.sharpness for q in found], [q.weight for q in found]
     assert sharpness == sorted(sharpness, reverse=True) and weight == sorted(weight, reverse=True)
@@ -98,14 +101,18 @@ def test_one_person_is_nearer_to_himself_than_to_others() -> None:
     assert embeddings.dtype == np.float32 and np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
     alike = embeddings @ embeddings.T
     assert alike[0, 1] > 0.6 and alike[0, 2:].max() < 0.3 and alike[1, 2:].max() < 0.3
-    assert np.allclose(embeddings[:1], embedder().embed(crops[:1]), atol=1e-4)  # whatever else is in the batch
+    assert np.allclose(
+        embeddings[:1], embedder().embed(crops[:1]), atol=1e-4
+    )  # whatever else is in the batch
 
 
 def test_no_faces_give_no_embeddings() -> None:
     assert embedder().embed(np.zeros((0, 112, 112, 3), np.uint8)).shape == (0, 128)
 
 
-@pytest.mark.parametrize("crops", [np.zeros((1, 112, 112, 3), np.float32), np.zeros((1, 3, 112, 112), np.uint8)])
+@pytest.mark.parametrize(
+    "crops", [np.zeros((1, 112, 112, 3), np.float32), np.zeros((1, 3, 112, 112), np.uint8)]
+)
 def test_crops_of_another_shape_or_type_are_refused(crops: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match=r"crops: must be uint8 \[N, 112, 112, 3\], found"):
         embedder().embed(crops)
@@ -121,7 +128,9 @@ def test_the_space_is_named_by_the_weights_and_not_by_the_file_around_them() -> 
     assert embedding_space("student", "a" * 64) == "student:" + "a" * 64
 
 
-def test_a_reconstruction_is_put_exactly_where_it_came_from(obama: tuple[Picture, NDArray[np.float32]]) -> None:
+def test_a_reconstruction_is_put_exactly_where_it_came_from(
+    obama: tuple[Picture, NDArray[np.float32]],
+) -> None:
     picture, landmarks = obama
     raw = warp(picture, recognition_transform(landmarks, masked=True), RECOGNITION_SIZE)
     untouched = warp(picture, face_transform(landmarks), FACE_SIZE)

@@ -60,7 +60,9 @@ def test_another_runtime_paints_the_same(model, unmasker, backend):
 
 
 def test_wrong_crops_are_refused_with_what_was_found(unmasker):
-    with pytest.raises(ValueError, match=r"crops: must be uint8 \[N, 128, 128, 3\], found uint8 \(1, 64, 64, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"crops: must be uint8 \[N, 128, 128, 3\], found uint8 \(1, 64, 64, 3\)"
+    ):
         unmasker.unmask(np.zeros((1, 64, 64, 3), np.uint8))
     with pytest.raises(ValueError, match=r"reconstructions\.masks: the shape must be \(1, 128, 128\)"):
         Reconstructions(np.zeros((1, 128, 128, 3), np.uint8), np.zeros((2, 128, 128), np.float32))

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.masks.state import MaskState
 from stream import overlay
-from stream.messages import CameraState, MaskState, TrackedFace
+from stream.messages import CameraState, TrackedFace
 
 
 def face(box, decision="undecided", person=None, probability=None, mask=None, unfit=None, track=1):

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from engines.masks.state import MaskState
 from stream.messages import (
     CameraState,
     CameraStatus,
@@ -10,7 +11,6 @@ from stream.messages import (
     FrameReady,
     FrameResult,
     InferenceStatus,
-    MaskState,
     StageStatus,
     TrackedFace,
 )

@@ -27,11 +27,13 @@ def make_clip(
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264" if codec == "h264" else "libx265", rate=25)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", 10
-        stream.options = {"preset": "ultrafast", "crf": "30"}
+        stream.options = {"preset": "ultrafast", "crf": "20"}
         if codec == "h264":
             stream.options |= {"bf": str(b_frames)}
         else:
-            stream.options |= {"x265-params": f"log-level=error:bframes={b_frames}:keyint=10:pools=none"}
+            stream.options |= {
+                "x265-params": f"crf=20:log-level=error:bframes={b_frames}:keyint=10:pools=none"
+            }
         for number in range(frames):
             picture = np.ascontiguousarray(np.roll(ground, 2 * number, axis=1))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))

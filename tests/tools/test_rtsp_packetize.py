@@ -6,6 +6,7 @@ import struct
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tools.rtsp.media import Codec, split_annexb
 from tools.rtsp.packetize import MTU, packetize
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rtsp_helpers import Probe, decode, ffmpeg, make_clip, steps, wait_until
+
 from tools.rtsp_server import RtspServer
 
 

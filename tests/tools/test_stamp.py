@@ -7,6 +7,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+
 from tools import stamp
 
 NS = 0x0123_4567_89AB_CDEF

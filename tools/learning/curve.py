@@ -32,7 +32,14 @@ def draw_curve(path: Path, rows: Sequence[tuple[float, ...]], names: Sequence[st
         text = f"{10 ** (low + share * (high - low)):.3f}"
         cv2.putText(picture, text, (4, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
         cv2.putText(
-            picture, f"{share * last:.1f} min", (x - 20, _HEIGHT - 30), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
+            picture,
+            f"{share * last:.1f} min",
+            (x - 20, _HEIGHT - 30),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.42,
+            (0, 0, 0),
+            1,
+            cv2.LINE_AA,
         )
     for i, name in enumerate(names):
         xs = _EDGE + smooth[:, 0] / max(last, 1e-9) * (_WIDTH - 2 * _EDGE)
@@ -40,6 +47,13 @@ def draw_curve(path: Path, rows: Sequence[tuple[float, ...]], names: Sequence[st
         points = np.stack([xs, ys], 1).astype(np.int32)
         cv2.polylines(picture, [points], False, _COLOURS[i % 3], 2, cv2.LINE_AA)
         cv2.putText(
-            picture, name, (_EDGE + 10 + 300 * i, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _COLOURS[i % 3], 1, cv2.LINE_AA
+            picture,
+            name,
+            (_EDGE + 10 + 300 * i, 30),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.55,
+            _COLOURS[i % 3],
+            1,
+            cv2.LINE_AA,
         )
     cv2.imwrite(str(path), picture)

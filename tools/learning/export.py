@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
         if not isinstance(module, nn.Sequential):
             continue
         layers = list(module.named_children())
-        for (name, layer), (norm_name, norm) in zip(layers, layers[1:], strict=False):
+        for (name, layer), (norm_name, norm) in pairwise(layers):
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(layer, norm))
                 setattr(module, norm_name, nn.Identity())
@@ -54,7 +55,9 @@ def export(
     source: one line on where the weights come from, kept in the file. Raises onnx.checker.ValidationError
     when the graph is not valid.
     """
-    network = fold_batchnorm(network).to(memory_format=torch.contiguous_format)
+    network = fold_batchnorm(network)
+    for weight in network.parameters():
+        weight.data = weight.data.contiguous()
     axes = {name: {0: "batch"} for name in ("picture", *outputs)}
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     with torch.no_grad():

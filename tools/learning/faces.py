@@ -8,12 +8,15 @@ engines.faces.LANDMARK_NAMES in an upright picture. `file` is relative to the fo
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from engines.alignment import FACE_SIZE, face_transform, warp
 
 _POINTS = ("rex", "rey", "lex", "ley", "nx", "ny", "rmx", "rmy", "lmx", "lmy")
 
@@ -60,3 +63,11 @@ def read_index(index: Path, folder: str = "") -> list[LabelledFace]:
     if not faces:
         raise ValueError(f"{index}: must list pictures under {folder or 'its folder'!r}, found none")
     return faces
+
+
+def mean_face(faces: Sequence[LabelledFace]) -> NDArray[np.uint8]:
+    """The average of aligned faces, uint8 RGB [128, 128, 3] in the face frame: what everybody looks like."""
+    total = np.zeros((FACE_SIZE, FACE_SIZE, 3))
+    for face in faces:
+        total += warp(face.read(), face_transform(face.landmarks), FACE_SIZE)
+    return np.rint(total / max(len(faces), 1)).astype(np.uint8)

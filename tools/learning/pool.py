@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+import traceback
 from collections.abc import Callable
 from mmap import mmap
 
@@ -36,8 +37,11 @@ class Pool:
         self._filled = np.frombuffer(memory, np.int64, 1)
         self._rows = np.frombuffer(memory, np.uint8, size, 8).reshape(capacity, *shape)
         self._draw, self._seed, self._share, self._renewal = draw, seed, share, renewal
-        context = multiprocessing.get_context("fork")  # the anonymous memory is inherited, nothing is left behind
-        self._process = context.Process(target=self._fill, daemon=True)
+        cv2.setNumThreads(1)  # here, since a forked copy of OpenCV's threads can be neither used nor ended
+        context = multiprocessing.get_context(
+            "fork"
+        )  # the anonymous memory is inherited, nothing is left behind
+        self._process = context.Process(target=self._run, daemon=True)
         self._process.start()
 
     @property
@@ -71,8 +75,15 @@ class Pool:
         if not self._process.is_alive():
             raise RuntimeError(f"the process that draws examples ended with code {self._process.exitcode}")
 
+    def _run(self) -> None:
+        try:
+            self._fill()
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(1)  # a fork must not run the exit handlers of what its parent had loaded
+
     def _fill(self) -> None:
-        cv2.setNumThreads(1)
         rng, parent, capacity = np.random.default_rng(self._seed), os.getppid(), len(self._rows)
         while os.getppid() == parent:
             began = time.process_time()

@@ -125,12 +125,15 @@ def jitter(box: NDArray[np.float32], rng: np.random.Generator, strength: float =
 class StateDrawer:
     """Draws training examples uint8 [64, 66, 3]: a crop between two columns that hold its label."""
 
-    def __init__(self, drawn: Sequence[LabelledFace], real: Sequence[RealFace], share_real: float = 0.4) -> None:
+    def __init__(
+        self, drawn: Sequence[LabelledFace], real: Sequence[RealFace], share_real: float = 0.4
+    ) -> None:
         self._drawn, self._share = drawn, share_real
         pictures = {path: read_picture(path) for path in {face.path for face in real}}
         self._real = {s: [(pictures[f.path], f.box) for f in real if f.state is s] for s in STATES}
 
     def __call__(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """One example."""
         state = STATES[int(rng.choice(3, p=[0.36, 0.34, 0.3]))]
         share = self._share if state is not MaskState.WORN_WRONGLY else self._share * 0.6
         if rng.random() < share and self._real[state]:
@@ -170,7 +173,8 @@ def _halved(
     """Half the size (drawing is four times as quick, and the crop is smaller still), with a mirrored rim."""
     small = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     rim = 16
-    return cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REFLECT_101), landmarks / 2 + rim
+    wide = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REFLECT_101)
+    return np.asarray(wide, np.uint8), np.asarray(landmarks / 2 + rim, np.float32)
 
 
 def real_parts(real: Path) -> tuple[list[RealFace], list[RealFace], list[RealFace]]:

@@ -77,11 +77,17 @@ class House(Protocol):
 
     session_timeout: float
 
-    def mount(self, target: str) -> Mount | None: ...
+    def mount(self, target: str) -> Mount | None:
+        """The mount that an address names."""
+        ...
 
-    def guard(self) -> Guard | None: ...
+    def guard(self) -> Guard | None:
+        """The check for a new connection, if there is one."""
+        ...
 
-    def handled(self, entry: Handled) -> None: ...
+    def handled(self, entry: Handled) -> None:
+        """Note an answered request."""
+        ...
 
 
 class Connection:
@@ -154,7 +160,7 @@ class Connection:
             name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
         }
         length = headers.get("content-length", "0")
-        await self._reader.readexactly(int(length) if length.isdigit() else 0)
+        await self._reader.readexactly(int(length) if length.isdecimal() else 0)
         method, _, rest = start.partition(" ")
         return Request(method, rest.rpartition(" ")[0] if rest.endswith("RTSP/1.0") else "", headers)
 

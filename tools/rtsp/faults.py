@@ -14,15 +14,25 @@ from tools.rtsp.sources import FileSource, Source
 class Playing(Protocol):
     """The part of a mount on which faults act; called on the server's loop only."""
 
-    def drop(self, reset: bool) -> None: ...
+    def drop(self, reset: bool) -> None:
+        """Close every client's connection."""
+        ...
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """Say goodbye to every client, and close."""
+        ...
 
-    def garbage(self, data: bytes) -> None: ...
+    def garbage(self, data: bytes) -> None:
+        """Write bytes that mean nothing into the connections."""
+        ...
 
-    def switch(self, source: Source) -> None: ...
+    def switch(self, source: Source) -> None:
+        """Go on with another source."""
+        ...
 
-    def restart_timestamps(self) -> None: ...
+    def restart_timestamps(self) -> None:
+        """Let the next time stamp be 0."""
+        ...
 
 
 class Faults:
@@ -101,8 +111,11 @@ class Faults:
         self._call(lambda: self._playing.garbage(self._random.randbytes(size)))
 
     def switch(self, path: str | Path) -> None:
-        """Go on with another clip. Of the same codec: in the same session, with parameter sets in the stream;
-        of another: the stream ends, and the next DESCRIBE tells of the new one. Raises as FileSource."""
+        """Go on with another clip; raises as FileSource.
+
+        Of the same codec: in the same session, with parameter sets in the stream. Of another: the stream ends,
+        and the next DESCRIBE tells of the new one.
+        """
         source = FileSource(path)  # read here, so that the loop does not wait for it
         self._call(lambda: self._playing.switch(source))
 

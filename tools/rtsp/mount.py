@@ -21,11 +21,17 @@ class Client(Protocol):
 
     senders: dict[int, Sender]
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the connection once what was written has gone."""
+        ...
 
-    def drop(self, reset: bool) -> None: ...
+    def drop(self, reset: bool) -> None:
+        """Close the connection without a word; reset: with a TCP RST."""
+        ...
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Write bytes as they are, if media travels in this connection."""
+        ...
 
 
 class Mount:

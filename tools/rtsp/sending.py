@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import struct
@@ -19,19 +20,27 @@ _INTERLEAVED = struct.Struct("!cBH")
 _NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 REPORT_PERIOD = 5 * CLOCK
 _BURST = 64  # packets sent at once over UDP, fewer than a receiver's usual buffer holds
-_BACKLOG = 4 << 20  # bytes a client may leave unread before whole pictures are left out
+BACKLOG = 4 << 20  # bytes a client may leave unread before whole pictures are left out
 
 
 class Carrier(Protocol):
     """How packets reach the client."""
 
-    def rtp(self, packets: Iterable[bytes]) -> None: ...
+    def rtp(self, packets: Iterable[bytes]) -> None:
+        """Send RTP packets."""
+        ...
 
-    def rtcp(self, packet: bytes) -> None: ...
+    def rtcp(self, packet: bytes) -> None:
+        """Send one RTCP packet."""
+        ...
 
-    def congested(self) -> bool: ...
+    def congested(self) -> bool:
+        """Whether the client has stopped reading."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give back what is ours."""
+        ...
 
     def answer(self) -> str:
         """The Transport header that tells the client what was agreed."""
@@ -57,7 +66,7 @@ class Interleaved:
 
     def congested(self) -> bool:
         """Whether the client has stopped reading."""
-        return self._transport.get_write_buffer_size() > _BACKLOG
+        return self._transport.get_write_buffer_size() > BACKLOG
 
     def close(self) -> None:
         """The connection is not ours to close."""
@@ -114,10 +123,8 @@ class Udp:
         self._timer = loop.call_later(0.001, self._flush) if self._waiting else None
 
     def _send(self, which: int, packet: bytes) -> None:
-        try:
+        with contextlib.suppress(OSError):  # full buffer or nobody listening: UDP loses packets
             self._sockets[which].sendto(packet, (self._peer, self._ports[which]))
-        except OSError:
-            pass  # full buffer or nobody listening: UDP loses packets
 
     def _read(self) -> None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import dropwhile
 from pathlib import Path
 from typing import Protocol
 
@@ -33,7 +34,9 @@ class Source(Protocol):
     """Something that can be played in real time, any number of times in a row."""
 
     @property
-    def tracks(self) -> tuple[Track, ...]: ...
+    def tracks(self) -> tuple[Track, ...]:
+        """What a session description offers."""
+        ...
 
     def units(self) -> AsyncGenerator[AccessUnit, None]:
         """The access units from now on, each when it is due; the first is a key picture."""
@@ -161,33 +164,31 @@ def _read(path: Path, parameters_in_stream: bool) -> tuple[list[_Picture], int, 
             raise ValueError(f"a clip must hold H.264 or H.265 video, found {name} in {path}")
         codec = Codec.H264 if name == "h264" else Codec.H265
         filtered = BitStreamFilterContext(f"{name}_mp4toannexb", stream)
-        raw: list[tuple[int, int, bool, list[bytes]]] = []
+        coded: list[tuple[int, bool, list[bytes]]] = []  # time, key, NAL units
         frame = round(CLOCK / Fraction(stream.average_rate or 25))
         for packet in container.demux(stream):
             for part in filtered.filter(packet):
-                if part.size == 0 or part.pts is None or part.time_base is None:
-                    continue
-                pts = round(part.pts * part.time_base * CLOCK)
-                dts = round(part.dts * part.time_base * CLOCK) if part.dts is not None else pts
-                raw.append((dts, pts, part.is_keyframe, split_annexb(bytes(part))))
-    while raw and not raw[0][2]:
-        del raw[0]
-    if not raw:
+                if part.size and part.pts is not None and part.time_base is not None:
+                    moment = round(part.pts * part.time_base * CLOCK)
+                    coded.append((moment, part.is_keyframe, split_annexb(bytes(part))))
+    coded = list(dropwhile(lambda picture: not picture[1], coded))
+    if not coded:
         raise ValueError(f"a clip must hold at least one key picture, found none in {path}")
-    parameters = parameter_sets(codec, raw[0][3])
+    parameters = parameter_sets(codec, coded[0][2])
     if not parameters:
         raise ValueError(f"a clip must hold parameter sets, found none in {path}")
-    first_dts, first_pts, _, _ = raw[0]
+    # The n-th picture to decode leaves at the n-th time to show: not every container stores decoding times.
+    times = sorted(moment for moment, _, _ in coded)
     pictures = [
         _Picture(
-            dts - first_dts,
-            pts - first_pts,
+            due - times[0],
+            moment - times[0],
             key,
             payloads(codec, nals, key, parameters, parameters_in_stream),
         )
-        for dts, pts, key, nals in raw
+        for due, (moment, key, nals) in zip(times, coded, strict=True)
     ]
-    return pictures, pictures[-1].decode + frame, Track(codec, VIDEO_PAYLOAD_TYPE, CLOCK, parameters)
+    return pictures, times[-1] - times[0] + frame, Track(codec, VIDEO_PAYLOAD_TYPE, CLOCK, parameters)
 
 
 def parameter_sets(codec: Codec, nals: list[bytes]) -> tuple[bytes, ...]:

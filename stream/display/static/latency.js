@@ -24,9 +24,14 @@ export function showLatency(cameras) {
     item.firstChild.style.background = COLOURS[stages.indexOf(stage) % COLOURS.length];
     item.lastChild.textContent = stage;
   });
-  const longest = Math.max(20, ...cameras.map((camera) => camera.latency_ms[WHOLE]?.p99 ?? 0));
-  fill(byId("lanes"), cameras, () => clone("lane"), (lane, camera) => showLane(lane, camera, stages, 1.06 * longest));
+  const longest = Math.max(20, ...cameras.map((camera) => reach(camera.latency_ms[WHOLE])));
+  fill(byId("lanes"), cameras, () => clone("lane"), (lane, camera) => showLane(lane, camera, stages, longest));
   if (byId("numbers").closest("details").open) showNumbers(cameras);
+}
+
+// How far the scale has to reach for a camera: to its p99, but not so far that its median shrinks to nothing.
+function reach(whole) {
+  return whole ? Math.min(1.06 * whole.p99, 2.5 * whole.p50) : 0;
 }
 
 function legendItem() {
@@ -47,18 +52,21 @@ function showLane(lane, camera, stages, scale) {
   });
   const tail = lane.querySelector(".tail");
   tail.hidden = !whole;
-  if (whole) tail.style.left = `${Math.min(99.5, (100 * whole.p99) / scale)}%`;
+  if (whole) tail.style.left = `${Math.min(99.6, (100 * whole.p99) / scale)}%`;
   numbers(lane.querySelector(".sums"), whole ? [["median ", ms(whole.p50), " ms"], ["p99 ", ms(whole.p99), " ms"]] : [["no picture", "", ""]]);
   const { captured, shown, skipped } = camera.frames;
   const total = captured - shown;
   const counts = lane.querySelector(".counts");
   numbers(counts, [["captured ", captured, ""], ["shown ", shown, ""], ["skipped ", total, reasons(skipped)]]);
+  counts.title = Object.keys(skipped).map((reason) => `${words(reason)}: ${REASONS[reason] ?? "as the stage said"}`).join("\n");
 }
 
 function reasons(skipped) {
-  const parts = Object.entries(skipped).map(([reason, count]) => `${count} ${REASONS[reason] ?? reason.replaceAll("_", " ")}`);
+  const parts = Object.entries(skipped).map(([reason, count]) => `${count} ${words(reason)}`);
   return parts.length ? ` (${parts.join(", ")})` : "";
 }
+
+const words = (reason) => reason.replaceAll("_", " ");
 
 function numbers(element, triples) {
   element.replaceChildren();
@@ -72,7 +80,7 @@ function numbers(element, triples) {
 function showNumbers(cameras) {
   const rows = cameras.flatMap((camera) => Object.entries(camera.latency_ms).map(([stage, values]) => [camera.name, stage, values]));
   fill(byId("numbers"), rows, () => document.createElement("tr"), (row, [name, stage, values]) => {
-    const cells = [name, stage.replaceAll("_", " "), ...["p50", "p95", "p99", "max"].map((key) => values[key].toFixed(1))];
+    const cells = [name, words(stage), ...["p50", "p95", "p99", "max"].map((key) => values[key].toFixed(1))];
     fill(row, cells, () => document.createElement("td"), (cell, text) => (cell.textContent = text));
   });
 }

@@ -62,10 +62,10 @@ _TEAL: Final = (56.0, 120.0, 118.0)
 ROLES: Final = (
     Role(OBAMA, None, None, (64, 84), "left"),
     Role(BIDEN, ("surgical", 1), _GREY, (100, 134), "right"),
-    Role(COLLINS, None, None, (104, 132), "left"),
+    Role(COLLINS, None, None, (104, 132), "right"),
     Role(OBAMA, ("kn95", 1), None, (70, 86), "left"),
     Role(BIDEN, None, None, (62, 80), "right"),
-    Role(COLLINS, ("cloth", 8), _NAVY, (66, 80), "left"),
+    Role(COLLINS, ("cloth", 8), _NAVY, (66, 80), "right"),
     Role(OBAMA, None, _GREY, (100, 150), "left"),
     Role(BIDEN, ("cloth", 5), _BROWN, (66, 82), "right"),
     Role(COLLINS, ("surgical", 9), None, (104, 128), "right"),
@@ -73,7 +73,8 @@ ROLES: Final = (
     Role(BIDEN, None, None, (70, 88), "right"),
     Role(COLLINS, None, _TEAL, (66, 78), "right"),
 )
-"""One after another; with the clip's end the list begins again."""
+"""One after another; with the clip's end the list begins again. Each person always comes from the same side, so that
+nobody meets themselves."""
 
 _SHOULDERS: Final = 0.62
 """Metres from the middle of a person to where nothing of them is seen any more."""

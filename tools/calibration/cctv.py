@@ -57,19 +57,22 @@ class Look:
         self, picture: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """One frame: a small square uint8 RGB picture around the face, and the affine transform float32 [2, 3] that
-        takes points of the photograph there. landmarks: [5, 2] in the photograph."""
+        takes points of the photograph there. landmarks: [5, 2] in the photograph.
+        """
         scale = self.eye_distance * np.exp(rng.normal(0, 0.04)) / np.hypot(*(landmarks[1] - landmarks[0]))
         side = int(np.ceil(self.eye_distance * 4.6))
         angle = np.radians(self.roll + rng.normal(0, 2))
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         linear = rotation @ np.diag([self.turn, 1.0]) * scale
         shift = side / 2 + rng.uniform(-0.5, 0.5, 2) - linear @ landmarks[:3].mean(0)
-        seen = self._expose(self._shrink(picture, linear, shift, side))
+        seen: NDArray[np.floating] = self._expose(self._shrink(picture, linear, shift, side))
         if self.blur > 0.2:
             seen = cv2.GaussianBlur(seen, (0, 0), self.blur)
         if (motion := int(abs(rng.normal(0, 0.8)))) >= 1:
             seen = cv2.blur(seen, (2 * motion + 1, 1))
-        seen = seen + rng.normal(0, self.noise, (side, side, 1)) + rng.normal(0, self.noise / 2, (side, side, 3))
+        seen = (
+            seen + rng.normal(0, self.noise, (side, side, 1)) + rng.normal(0, self.noise / 2, (side, side, 3))
+        )
         if self.sharpen > 0.1:
             seen = seen + self.sharpen * (seen - cv2.GaussianBlur(seen, (0, 0), 1.0))
         if self.grey:
@@ -83,7 +86,9 @@ class Look:
     ) -> NDArray[np.float32]:
         factor = max(1, int(np.ceil(1 / max(np.hypot(*linear[:, 1]), 1e-3))))  # averaged down, not picked
         matrix = np.hstack([linear * factor, (shift * factor + (factor - 1) / 2)[:, None]])
-        large = cv2.warpAffine(picture, matrix, (side * factor, side * factor), borderMode=cv2.BORDER_REFLECT_101)
+        large = cv2.warpAffine(
+            picture, matrix, (side * factor, side * factor), borderMode=cv2.BORDER_REFLECT_101
+        )
         return cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
 
     def _expose(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -94,4 +99,5 @@ class Look:
         """Block coding with subsampled colour; JPEG stands in for the codec's intra frames."""
         quality = int(np.clip(self.quality + rng.integers(-4, 5), 10, 95))
         _, data = cv2.imencode(".jpg", seen[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        return np.ascontiguousarray(decoded[:, :, ::-1])

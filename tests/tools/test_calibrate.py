@@ -1,0 +1,155 @@
+"""The fit of the probabilities on comparisons whose truth is known, the simulated camera, and a small real run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import tools.calibrate
+from engines.recognition.calibration import Calibration
+from tools.calibration.cctv import Look
+from tools.calibration.fit import Comparisons, balanced, fit, log_loss, logistic, reliability
+from tools.calibration.gather import Sample, compare, pictures
+from tools.calibration.lfw import read_pairs
+from tools.calibration.probes import Probe
+
+DATA = Path(os.environ.get("UNVIZARD_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+def drawn(people: int = 150, seed: int = 0, kinds: int = 1) -> Comparisons:
+    """Cosines of normal distributions with equal spread 0.1, means 0.1 and 0.5: log LR = 40 (s - 0.3) exactly.
+
+    A second kind is noise that tells nothing.
+    """
+    rng = np.random.default_rng(seed)
+    probe, owner = (a.ravel() for a in np.meshgrid(np.arange(people), np.arange(people), indexing="ij"))
+    same = probe == owner
+    cosines = np.where(same, 0.5, 0.1) + rng.normal(0, 0.1, len(same))
+    columns = [cosines, *(rng.normal(0, 0.1, len(same)) for _ in range(kinds - 1))]
+    return Comparisons(np.stack(columns, 1), same, balanced(np.ones(len(same)), same), probe, owner)
+
+
+def test_the_fit_finds_the_true_ratio() -> None:
+    pairs = drawn(1500)
+    slope, offset = logistic(pairs.cosines, pairs.same, pairs.weight)
+    assert slope == pytest.approx(40, rel=0.1) and -offset / slope == pytest.approx(0.3, abs=0.01)
+
+
+def test_what_is_used_is_modest_on_either_side_of_the_estimate() -> None:
+    fitted = fit(drawn(), np.random.default_rng(0), refits=60)
+    slope, offset = fitted.estimate
+    assert fitted.strength.slopes[0] <= slope
+    assert (
+        -fitted.strength.offset / fitted.strength.slopes[0]
+        >= fitted.crossing
+        == pytest.approx(-offset / slope)
+    )
+    assert fitted.strength.lower == pytest.approx(-np.log(150 / 3))
+    assert fitted.strength.upper == pytest.approx(np.log(150 * 149 / 9))
+    assert fitted.ece < 0.02 and fitted.log_loss < 0.15
+
+
+def test_fewer_people_make_a_more_modest_fit() -> None:
+    few, many = (fit(drawn(n), np.random.default_rng(0), refits=60) for n in (15, 150))
+    assert few.strength.upper < many.strength.upper and few.strength.lower > many.strength.lower
+    assert few.slope_interval[1] - few.slope_interval[0] > many.slope_interval[1] - many.slope_interval[0]
+
+
+def test_evidence_that_speaks_the_wrong_way_gets_no_weight() -> None:
+    pairs = drawn(kinds=2)
+    against = np.column_stack([pairs.cosines[:, 0], pairs.cosines[:, 1] - 0.2 * pairs.same])
+    found = logistic(against, pairs.same, pairs.weight)
+    assert found[1] == 0.0
+    alone = logistic(pairs.cosines[:, :1], pairs.same, pairs.weight)
+    assert np.allclose(found[[0, 2]], alone, rtol=1e-3)
+
+
+def test_perfect_probabilities_have_no_error_and_boasting_ones_do() -> None:
+    rng = np.random.default_rng(1)
+    same = rng.random(40_000) < 0.5
+    cosine = np.where(same, 0.5, 0.1) + rng.normal(0, 0.15, len(same))
+    true = (0.4 / 0.15**2) * (cosine - 0.3)
+    honest, boasting = reliability(true, same)[1], reliability(3 * true, same)[1]
+    assert honest < 0.01 < 0.03 < boasting
+    weight = np.ones(len(same))
+    assert log_loss(true, same, weight) < log_loss(3 * true, same, weight)
+    assert log_loss(np.zeros(len(same)), same, weight) == pytest.approx(1.0)
+
+
+def test_strangers_are_compared_with_people_and_not_with_each_other_or_their_own_photograph() -> None:
+    rng = np.random.default_rng(0)
+
+    def probe() -> Probe:
+        vector = {"raw": rng.normal(size=128).astype(np.float32)}
+        return Probe(vector, vector, 30.0)
+
+    samples = [
+        Sample(i // 2, i >= 4, rng.normal(size=128).astype(np.float32), (probe(),), ()) for i in range(8)
+    ]
+    samples = [
+        Sample(i if s.stranger else s.person, s.stranger, s.template, s.clean, ())
+        for i, s in enumerate(samples)
+    ]
+    pairs = compare(samples, False, ("raw",))
+    assert len(pairs.same) == 2 * (4 * 7 + 4 * 4) and pairs.same.sum() == 2 * 4
+    met = {(int(a), int(b)) for a, b in zip(pairs.probe, pairs.owner, strict=True)}
+    assert not any(a >= 4 and b >= 4 for a, b in met)
+    assert pairs.weight[pairs.same].sum() == pytest.approx(0.5) and pairs.weight.sum() == pytest.approx(1)
+
+
+def test_the_simulated_camera_repeats_itself_and_shows_the_face_where_it_says() -> None:
+    picture = np.zeros((400, 400, 3), np.uint8)
+    landmarks = np.array([[160, 180], [240, 180], [200, 220], [170, 260], [230, 260]], np.float32)
+    for x, y in landmarks[:2]:
+        cv2.circle(picture, (int(x), int(y)), 10, (255, 255, 255), -1)
+    look = Look(24.0, 0.0, 0.0, 1.0, 1.0, (1.0, 1.0, 1.0), False, 0.0, 90, 0.9, 5.0)
+    seen, transform = look.see(picture, landmarks, np.random.default_rng(4))
+    again, _ = look.see(picture, landmarks, np.random.default_rng(4))
+    assert np.array_equal(seen, again) and seen.dtype == np.uint8
+    points = landmarks @ transform[:, :2].T + transform[:, 2]
+    assert np.hypot(*(points[1] - points[0])) == pytest.approx(24 * 0.9, rel=0.15)
+    for x, y in points[:2]:
+        assert seen[round(float(y)), round(float(x))].min() > 150
+    assert Look.draw(np.random.default_rng(1)) == Look.draw(np.random.default_rng(1))
+
+
+def test_lists_that_do_not_fit_say_so(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("file,identity\na/1.jpg,x\na/2.jpg,\n")
+    assert pictures(tmp_path / "index.csv", "a/") == [
+        (f"{tmp_path}/a/1.jpg", "x"),
+        (f"{tmp_path}/a/2.jpg", "a/2.jpg"),
+    ]
+    with pytest.raises(ValueError, match=r"must have rows whose file begins with 'b/', found none"):
+        pictures(tmp_path / "index.csv", "b/")
+    (tmp_path / "pairs.txt").write_text("10\t300\nAda\t1\t2\nAda\t1\tGrace\t3\n")
+    one, two = read_pairs(tmp_path / "pairs.txt", tmp_path)
+    assert (one.first_name, one.second_name, Path(one.second).name) == ("Ada", "Ada", "Ada_0002.jpg")
+    assert (two.first_name, two.second_name, Path(two.second).name) == ("Ada", "Grace", "Grace_0003.jpg")
+    (tmp_path / "pairs.txt").write_text("1\nAda 1\n")
+    with pytest.raises(ValueError, match=r"a line must have 3 or 4 words, found 'Ada 1'"):
+        read_pairs(tmp_path / "pairs.txt", tmp_path)
+
+
+@pytest.mark.skipif(not (DATA / "faces" / "index.csv").exists(), reason="needs the data folder")
+def test_a_small_run_on_real_photographs_writes_a_calibration_and_its_card(tmp_path: Path) -> None:
+    output = tmp_path / "trial.json"
+    result = CliRunner().invoke(
+        tools.calibrate.app,
+        ["--data", str(DATA), "--limit", "8", "--looks", "1", "--frames", "2", "--output", str(output)],
+    )
+    assert result.exit_code == 0, result.output
+    calibration = Calibration.load(output)
+    assert set(calibration.models) == {"clean", "masked", "masked+unmasked"}
+    card = (tmp_path / "trial.md").read_text()
+    for words in (
+        "Measured on LFW",
+        "| masked, as a camera sees it |",
+        calibration.generator_sha256,
+        "## Limits",
+    ):
+        assert words in card

@@ -1,0 +1,1 @@
+"""Fitting the recognition's probabilities, and measuring whether they mean what they say."""

@@ -1,0 +1,207 @@
+"""What the probabilities are worth on people, photographs and masks that they were not fitted on: LFW.
+
+Huang et al., "Labeled Faces in the Wild", 2007: photographs from the news, years apart. Nothing here feeds back
+into the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.recognition.calibration import RAW, UNMASKED, Calibration
+from engines.recognition.gallery import GallerySnapshot
+from engines.recognition.matcher import Matcher
+from tools.calibration.cctv import Look
+from tools.calibration.fit import log_loss, reliability, table
+from tools.calibration.probes import Chain, Masker
+from tools.learning.faces import read_picture
+
+CONDITIONS = ("as photographed", "as a camera sees it", "masked", "masked, as a camera sees it")
+Row = tuple[float, float, float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two photographs, as file names, of the people named."""
+
+    first: str
+    second: str
+    first_name: str
+    second_name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the chain made of all pairs under one condition; NaN rows where it made nothing."""
+
+    pairs: Sequence[Pair]
+    templates: NDArray[np.float32]
+    probes: dict[str, NDArray[np.float32]]
+    masked: bool
+
+    @property
+    def made(self) -> NDArray[np.bool_]:
+        """Which pairs have a template and a probe."""
+        return ~np.isnan(self.templates[:, 0]) & ~np.isnan(self.probes[RAW][:, 0])
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Pairs at even odds. interval: of ECE, 95 %, people drawn anew. false_at, true_at: shares of pairs of two
+    people and of one with a probability of at least 0.9.
+    """
+
+    pairs: int
+    failed: int
+    rows: list[Row]
+    ece: float
+    interval: tuple[float, float]
+    log_loss: float
+    false_at: float
+    true_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Faces against a gallery, half of them enrolled. named_right: of the enrolled, named as themselves;
+    named_wrong: of all named, not who was said; strangers_named: of those not enrolled, named as someone.
+    """
+
+    gallery: int
+    probes: int
+    rows: list[Row]
+    ece: float
+    named_right: float
+    named_wrong: float
+    strangers_named: float
+
+
+def read_pairs(file: Path, root: Path) -> list[Pair]:
+    """LFW's pairs.txt: a line of three for one person's two pictures, of four for two people's."""
+    pairs = []
+    for line in file.read_text(encoding="utf-8").splitlines()[1:]:
+        words = line.split()
+        if len(words) not in (3, 4):
+            raise ValueError(f"{file}: a line must have 3 or 4 words, found {line!r}")
+        name, other = words[0], words[2] if len(words) == 4 else words[0]
+        paths = [str(root / n / f"{n}_{int(i):04d}.jpg") for n, i in ((name, words[1]), (other, words[-1]))]
+        pairs.append(Pair(paths[0], paths[1], name, other))
+    return pairs
+
+
+def see(
+    chain: Chain, pairs: Sequence[Pair], masker: Masker, seed: int, progress: Callable[[float], None]
+) -> dict[str, Seen]:
+    """Every pair under every condition: the first photograph enrolled, the second seen."""
+    templates = np.full((len(pairs), 128), np.nan, np.float32)
+    made = {
+        c: {k: np.full((len(pairs), 128), np.nan, np.float32) for k in (RAW, UNMASKED)} for c in CONDITIONS
+    }
+    for i, pair in enumerate(pairs):
+        progress(i / len(pairs))
+        first, second = read_picture(Path(pair.first)), read_picture(Path(pair.second))
+        face = chain.face(first)
+        if face is not None:
+            templates[i] = chain.enrol(first, face)
+        face = chain.face(second)
+        if face is None:
+            continue
+        rng = np.random.default_rng((seed, i))
+        for condition in CONDITIONS:
+            camera = Look.draw(rng, 18, 44) if "camera" in condition else None
+            probe = chain.look(second, face, rng, camera, masker if "masked" in condition else None)
+            for kind, vector in (probe.first if probe else {}).items():
+                made[condition][kind][i] = vector
+    return {c: Seen(pairs, templates, made[c], "masked" in c) for c in CONDITIONS}
+
+
+def verify(seen: Seen, calibration: Calibration, rng: np.random.Generator, draws: int = 200) -> Verification:
+    """How often pairs are of one person when their probability says so."""
+    made = seen.made
+    log_lr = _log_lr(seen, calibration)[made]
+    same = np.array([p.first_name == p.second_name for p in seen.pairs])[made]
+    rows, ece = reliability(log_lr, same)
+    names = sorted({p.first_name for p in seen.pairs} | {p.second_name for p in seen.pairs})
+    number = {name: i for i, name in enumerate(names)}
+    a, b = (
+        np.array([number[n] for n in side])[made]
+        for side in zip(*((p.first_name, p.second_name) for p in seen.pairs), strict=True)
+    )
+    again = []
+    for _ in range(draws):
+        times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))
+        weight = np.where(same, times[a], times[a] * times[b]).astype(np.float64)
+        again.append(reliability(log_lr[weight > 0], same[weight > 0], weight[weight > 0])[1])
+    low, high = np.quantile(again, [0.025, 0.975])
+    sure = log_lr >= np.log(9)
+    return Verification(
+        int(made.sum()),
+        int((~made).sum()),
+        rows,
+        ece,
+        (float(low), float(high)),
+        log_loss(log_lr, same, np.ones(len(same))),
+        float(sure[~same].mean()),
+        float(sure[same].mean()),
+    )
+
+
+def _log_lr(seen: Seen, calibration: Calibration) -> NDArray[np.float64]:
+    """By the matcher's rule: from the face as seen, and never more than that with the reconstruction."""
+    cosine = {k: (seen.templates * v).sum(1, dtype=np.float64) for k, v in seen.probes.items()}
+    alone = calibration.models["masked" if seen.masked else "clean"](cosine[RAW][:, None])
+    if not seen.masked or "masked+unmasked" not in calibration.models:
+        return alone
+    both = calibration.models["masked+unmasked"](np.stack([cosine[RAW], cosine[UNMASKED]], 1))
+    return np.fmin(alone, both)
+
+
+def identify(
+    seen: Seen,
+    calibration: Calibration,
+    size: int,
+    rng: np.random.Generator,
+    decide_at: float,
+    draws: int = 40,
+) -> Identification:
+    """Galleries of `size` people drawn from the pairs of one person; as many strangers as enrolled are seen."""
+    made = np.flatnonzero(seen.made)
+    mates = {
+        seen.pairs[i].first_name: int(i)
+        for i in rng.permutation(made)
+        if seen.pairs[i].first_name == seen.pairs[i].second_name
+    }
+    others = {seen.pairs[i].second_name: int(i) for i in rng.permutation(made)}
+    said, right, enrolled = [], [], []
+    for _ in range(draws):
+        chosen = [str(n) for n in rng.choice(sorted(mates), size, replace=False)]
+        rest = [str(n) for n in rng.choice(sorted(others.keys() - set(chosen)), size, replace=False)]
+        matrix = seen.templates[[mates[n] for n in chosen]]
+        snapshot = GallerySnapshot(
+            0, calibration.space, tuple(chosen), tuple(chosen), matrix, np.arange(size)
+        )
+        matcher = Matcher(snapshot, calibration, 0.5, calibration.generator_sha256)
+        for name in (*chosen, *rest):
+            row = (mates if name in mates and name in snapshot.ids else others)[name]
+            evidence = {k: v[row] for k, v in seen.probes.items() if not np.isnan(v[row, 0])}
+            first = matcher.match(evidence, seen.masked).candidates[0]
+            said.append(first.probability)
+            right.append(first.person_id == name)
+            enrolled.append(name in snapshot.ids)
+    probability, is_right, is_enrolled = np.array(said), np.array(right), np.array(enrolled)
+    rows, ece = table(probability, is_right, np.full(len(probability), 1 / len(probability)))
+    named = probability >= decide_at
+    return Identification(
+        size,
+        len(probability),
+        rows,
+        ece,
+        float((named & is_right)[is_enrolled].mean()),
+        float((~is_right)[named].mean()) if named.any() else 0.0,
+        float(named[~is_enrolled].mean()),
+    )
