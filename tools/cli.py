@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from contextlib import closing
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 
 import stream
-from stream.capture.address import SourceKind, local_path, source_kind
+from stream.capture.address import AddressError, SourceKind, local_path, source_kind
 from stream.capture.opening import Opener
 from stream.capture.source import SourceError
 from stream.config import ConfigError, Settings, load, parse
@@ -50,6 +51,8 @@ def run(
 ) -> None:
     """Watch cameras, and serve the annotated live page."""
     settings = _settings(config, urls or [], transport, port)
+    if seconds is not None and seconds <= 0:
+        _fail(f"--seconds: must be above 0, found {seconds:g}")
     if not settings.cameras:
         _fail("no camera: name one as rtsp://user:password@host/path, or give --config with cameras in it")
     prepare_with_progress(settings, console)
@@ -87,8 +90,11 @@ def _settings(
     try:
         settings = load(config) if config else Settings()
         data = settings.model_dump(mode="json")
-        named = [{"name": _name(url, i), "url": url, "transport": transport} for i, url in enumerate(urls, 1)]
-        data["cameras"] = named if only_urls else [*data["cameras"], *named]
+        cameras = [] if only_urls else data["cameras"]
+        for url in urls:
+            name = _name(url, [camera["name"] for camera in cameras])
+            cameras.append({"name": name, "url": url, "transport": transport})
+        data["cameras"] = cameras
         if port is not None:
             data["display"]["port"] = port
         return parse(data, "command line" if urls else str(config or "settings"))
@@ -96,15 +102,17 @@ def _settings(
         _fail(str(error))
 
 
-def _name(url: str, number: int) -> str:
+def _name(url: str, taken: list[str]) -> str:
     """A camera's name when nobody gave it one: a recording's file name, or its number."""
+    base, first = "camera", ""
     try:
         if source_kind(url) is SourceKind.FILE:
-            stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(local_path(url)).stem).strip("-_")[:36]
-            return stem or f"recording{number}"
-    except ValueError:
+            stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(local_path(url)).stem).strip("-_")[:34]
+            base, first = (f"{stem}-", stem) if stem else ("recording", "")
+    except AddressError:
         pass  # the settings say what is wrong with it
-    return f"camera{number}"
+    numbered = (f"{base}{n}" for n in itertools.count(2 if first else 1))
+    return next(name for name in itertools.chain([first], numbered) if name and name not in taken)
 
 
 def _announce(url: str) -> None:

@@ -1,10 +1,11 @@
 """From similarity to strength of evidence: how many times more likely it is for the same person than for another.
 
-One logistic model for each condition (clean or masked) and set of evidence, fitted on people that no network here
-was trained on (tools/calibrate.py), gives a natural logarithm of a likelihood ratio from cosines. It is
-kept between an empirical lower and upper bound, since no number of comparisons supports a claim beyond
-about their count (Vergeer et al., "Numerical likelihood ratios outputted by LR systems are often based on
-extrapolation: when to stop extrapolating?", 2016).
+One model for each condition (clean or masked) and set of evidence, fitted on people that no network here was trained
+on (tools/calibrate.py), gives the natural logarithm of a likelihood ratio. It is straight below the point where
+the evidence speaks for neither side and may bend upwards above it: likeness of two people falls off like a
+normal distribution, whose logarithm is a parabola. It is kept between an empirical lower and upper bound, since no
+number of comparisons supports a claim beyond about their count (Vergeer et al., "Numerical likelihood ratios
+outputted by LR systems are often based on extrapolation: when to stop extrapolating?", 2016).
 """
 
 from __future__ import annotations
@@ -34,17 +35,23 @@ class CalibrationError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """log LR = offset + sum of slope * cosine, between lower <= 0 and upper >= 0 (natural logarithms)."""
+    """log LR = steepness * t + bend * max(t, 0)^2, kept between lower <= 0 and upper >= 0 (natural logarithms),
+    where t = sum of share * cosine - crossing.
 
-    slopes: tuple[float, ...]
-    offset: float
+    shares: of each kind of evidence, adding up to 1. crossing: the cosine that speaks for neither side.
+    """
+
+    shares: tuple[float, ...]
+    crossing: float
+    steepness: float
+    bend: float
     lower: float
     upper: float
 
     def __call__(self, cosines: NDArray[np.floating]) -> NDArray[np.float64]:
         """float64 [...] for cosines [..., kinds]."""
-        score = np.asarray(cosines, np.float64) @ np.asarray(self.slopes) + self.offset
-        return np.clip(score, self.lower, self.upper)
+        t = np.asarray(cosines, np.float64) @ np.asarray(self.shares) - self.crossing
+        return np.clip(self.steepness * t + self.bend * np.maximum(t, 0) ** 2, self.lower, self.upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +93,15 @@ class Calibration:
 def _strength(name: str, entry: Any) -> Strength:
     if name not in MODELS:
         raise ValueError(f"models.{name}: must be one of {', '.join(MODELS)}")
-    slopes = tuple(float(entry["slopes"][kind]) for kind in MODELS[name])
-    values = [*slopes, float(entry["offset"]), float(entry["lower"]), float(entry["upper"])]
-    if not all(math.isfinite(v) for v in values):
+    shares = tuple(float(entry["shares"][kind]) for kind in MODELS[name])
+    values = [float(entry[key]) for key in ("crossing", "steepness", "bend", "lower", "upper")]
+    if not all(math.isfinite(v) for v in (*shares, *values)):
         raise ValueError(f"models.{name}: all numbers must be finite")
-    if not values[-2] <= 0 <= values[-1]:
-        raise ValueError(f"models.{name}: lower must be at most 0 and upper at least 0, found {values[-2:]}")
-    if min(slopes) < 0:
-        raise ValueError(
-            f"models.{name}: slopes must not be negative (more alike never counts against), found {slopes}"
-        )
-    return Strength(slopes, *values[len(slopes) :])
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-3:
+        raise ValueError(f"models.{name}.shares: must not be negative and add up to 1, found {shares}")
+    crossing, steepness, bend, lower, upper = values
+    if steepness <= 0 or bend < 0:
+        raise ValueError(f"models.{name}: steepness must be above 0 and bend not below, found {steepness}, {bend}")
+    if not lower <= 0 <= upper:
+        raise ValueError(f"models.{name}: lower must be at most 0 and upper at least 0, found {lower}, {upper}")
+    return Strength(shares, crossing, steepness, bend, lower, upper)

@@ -42,15 +42,20 @@ def open_file(path: Path, key: Path) -> tuple[sqlite3.Connection, bool]:
     """(connection, read_only) of a gallery, which is made when it is not there. Raises GalleryError."""
     if path.is_dir():
         raise GalleryError(f"{path}: must be a file, found a folder")
-    if path.exists() and path.stat().st_size == 0 and key.exists():
+    if key.exists() and path.exists() and path.stat().st_size == 0:  # the key is made after the first page
         raise GalleryError(f"{path}: is empty although its key {key.name} is there; restore it from a copy")
+    deadline = time.monotonic() + _BUSY_S
     with guarded(path):
-        try:
-            return _open_writable(path), False
-        except (PermissionError, sqlite3.OperationalError) as error:
-            if not path.is_file() or _busy(error):
-                raise
-            return _open_readable(path), True
+        while True:
+            try:
+                return _open_writable(path), False
+            except (PermissionError, sqlite3.OperationalError) as error:
+                if _busy(error) and time.monotonic() < deadline:
+                    time.sleep(0.02)  # switching a new file to WAL does not wait by itself
+                elif _busy(error) or not path.is_file():
+                    raise
+                else:
+                    return _open_readable(path), True
 
 
 def open_vault(connection: sqlite3.Connection, path: Path, key: Path, read_only: bool) -> Vault:
@@ -133,8 +138,8 @@ def _open_readable(path: Path) -> sqlite3.Connection:
 
 def _recognise(connection: sqlite3.Connection) -> None:
     """Raises unless this is a sound gallery, or nothing yet."""
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]  # comes with the tables, so read after
     if tables and application != _APPLICATION:
         raise sqlite3.DatabaseError("not a gallery")
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -177,16 +177,14 @@ def test_frames_are_announced_with_their_pictures_in_the_ring(
     assert state.source == server.url("/street")
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_camera_that_returns_is_shown_within_two_seconds(
-    transport: str,
     server: RtspServer,
     clips: dict[str, Path],
     watcher: Watcher,
     capture: Callable[..., threading.Thread],
 ) -> None:
     server.add_file("/street", clips["h264"])
-    capture(server.url("/street"), transport=transport)
+    capture(server.url("/street"))
     watcher.await_frames(5)
     gone_ns = time.time_ns()
     server.stop()

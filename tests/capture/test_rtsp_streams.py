@@ -55,7 +55,7 @@ def test_the_stamp_in_the_picture_is_moments_old(
         written = stamp.read(picture.i420[: picture.height])
         assert written is not None
         ages.append(time.monotonic_ns() - written)
-        if len(ages) == 40:
+        if len(ages) == 20:
             break
     # A frame period is 40 ms: nothing is held back. The limit leaves room for busy machines.
     assert sorted(ages)[len(ages) // 2] < 25_000_000
@@ -189,7 +189,7 @@ def test_another_size_in_mid_stream_needs_no_new_connection(
     source = open_camera(server.url("/street"))
     assert take(source, 5)[-1].width == 320
     server.faults("/street").switch(clips["small"])
-    pictures = take(source, 40)
+    pictures = take(source, 20)
     sizes = [(picture.width, picture.height) for picture in pictures]
     assert sizes[-1] == (192, 128) and set(sizes) <= {(320, 240), (192, 128)}
     times = [picture.media_ns for picture in pictures]
@@ -215,7 +215,7 @@ def test_b_pictures_come_out_in_their_order_and_with_their_own_times(
 ) -> None:
     clip = encode(tmp_path / "b.mp4", b_frames=2)
     server.add_file("/street", clip)
-    pictures = take(open_camera(server.url("/street")), 40)
+    pictures = take(open_camera(server.url("/street")), 25)
     steps = [b.media_ns - a.media_ns for a, b in pairwise(pictures)]
     assert all(39_900_000 < step < 40_100_000 for step in steps)
     known = fingerprints(clip)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,32 @@ def test_enrolling_and_removing_while_another_reads_loses_nothing(path: Path) ->
     assert not problems
     with Gallery(path) as gallery:
         assert len(gallery.people()) == 2 + 6 and gallery.audit.verify() == 3 + 12 + 6
+
+
+def _enrol_for_ever(path: Path) -> None:
+    with Gallery(path) as gallery:
+        for i in range(100, 1_000_000):
+            gallery.add(f"Person {i}", template(i), "consent", "tester")
+            if i % 3 == 0:
+                gallery.remove(f"Person {i}", "tester")
+
+
+def test_a_process_killed_in_the_middle_of_enrolling_leaves_a_sound_gallery(path: Path) -> None:
+    fill(path)
+    process = multiprocessing.get_context("spawn").Process(target=_enrol_for_ever, args=(path,))
+    process.start()
+    with Gallery(path) as watcher:
+        deadline = time.monotonic() + 30
+        while watcher.version < 12:
+            assert time.monotonic() < deadline and process.is_alive()
+    process.kill()
+    process.join()
+    with Gallery(path) as gallery:
+        snapshot, people = gallery.load(SPACE), gallery.people()
+        actions = [entry.action for entry in gallery.audit.entries()]
+        assert gallery.audit.verify() == len(actions) >= 10
+        assert len(people) == actions.count("enrolled") - actions.count("removed") == len(snapshot.ids)
+        gallery.add("Alan Turing", template(4), "consent", "tester")
 
 
 def test_two_first_openings_at_once_agree_on_one_key(path: Path) -> None:

@@ -17,7 +17,7 @@ class Viewer:
         self.pictures: Counter[str] = Counter()
         self.first_picture_s: float | None = None  # monotonic
         self._socket = connect(url.replace("http", "ws", 1).rstrip("/") + "/ws", max_size=None, origin=url.rstrip("/"))  # type: ignore[arg-type]
-        self._socket.send(json.dumps({"want": dict.fromkeys(cameras, width)}))
+        self._socket.send(json.dumps({"want": dict.fromkeys(cameras, width), "density": 1}))
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 

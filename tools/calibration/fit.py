@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from engines.recognition.calibration import Strength
 
 Values = NDArray[np.float64]
 RIDGE = 1e-6
+PRIORS = (1 / 2, 1 / 20, 1 / 200, 1 / 2000)
+"""That a pair is of one person: a gallery of one, and of up to a thousand at even odds that its people come by."""
+_STEP = 0.002  # of a score, when pairs are counted by it
 EDGES = np.array([0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0])
 """Bounds of the reliability table's rows."""
 
@@ -30,18 +34,20 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model and what is known of it. crossing: the (raw) cosine at which it speaks for neither side.
+    """A model and what is known of it.
 
+    estimate: the model before it was made modest. steepness: interval, relative to the estimate's. crossing:
+    interval. log_loss: bits a pair, at even odds and at odds of one in a hundred, as shares of what a guess by
+    the odds alone costs. ece: at even odds. Losses and ECE are of people held out and before made modest.
     people, strangers: numbers of different people compared with themselves, of different pairs of two people.
     The intervals hold 95 % of refits on people drawn anew.
     """
 
     strength: Strength
-    estimate: tuple[float, ...]  # slopes and offset before they were made modest
-    slope_interval: tuple[float, float]  # of the steepness, relative to the estimate
-    crossing: float
-    crossing_interval: tuple[float, float]
-    log_loss: float  # bits a pair at even odds, people held out; 1 is a coin
+    estimate: Strength
+    steepness: tuple[float, float]
+    crossing: tuple[float, float]
+    log_loss: tuple[float, float]
     ece: float
     people: int
     strangers: int
@@ -50,76 +56,102 @@ class Fitted:
 def fit(pairs: Comparisons, rng: np.random.Generator, refits: int = 200) -> Fitted:
     """The model of some comparisons.
 
-    Modest means: the steepness at the lower end and the crossing at the upper end of their intervals over people
+    Modest means: the steepness at the lower and the crossing at the upper end of their intervals over people
     drawn anew, and no ratio beyond what the count of people supports (rule of three: what was not seen in n trials
     has a rate below 3 / n with 95 % confidence). Pairs share people, so only a third of them are counted.
     """
-    estimate = logistic(pairs.cosines, pairs.same, pairs.weight)
+    slopes = logistic(pairs.cosines, pairs.same, pairs.weight)[:-1]
+    if not slopes.any():
+        raise ValueError("pairs: must be more alike when they are of one person, found no such evidence")
+    shares = slopes / slopes.sum()
+    score = pairs.cosines @ shares
     everyone = int(max(pairs.probe.max(), pairs.owner.max())) + 1
-    steep, crossing = [], []
-    for _ in range(refits):
-        times = rng.multinomial(everyone, np.full(everyone, 1 / everyone)).astype(np.float64)
-        weight = pairs.weight * np.where(
-            pairs.same, times[pairs.probe], times[pairs.probe] * times[pairs.owner]
-        )
-        kept = weight > 0
-        if not pairs.same[kept].any() or pairs.same[kept].all():
-            continue  # of very few people only
-        drawn = logistic(
-            pairs.cosines[kept], pairs.same[kept], balanced(weight[kept], pairs.same[kept]), estimate
-        )
-        steep.append(drawn[:-1].sum() / estimate[:-1].sum())
-        crossing.append(-drawn[-1] / drawn[:-1].sum())
-    steepness, cross = np.quantile(steep, [0.025, 0.975]), np.quantile(crossing, [0.025, 0.975])
-    slopes = estimate[:-1] * min(1.0, float(steepness[0]))
     people = len(np.unique(pairs.probe[pairs.same]))
     strangers = len(np.unique(pairs.probe[~pairs.same] * everyone + pairs.owner[~pairs.same]))
-    strength = Strength(
-        tuple(float(s) for s in slopes),
-        float(-cross[1] * slopes.sum()),
-        float(-np.log(people / 3)),
-        float(np.log(strangers / 9)),
-    )
-    held_out = _held_out(pairs, rng)
+    bounds = float(-np.log(max(people / 3, 1))), float(np.log(max(strangers / 9, 1)))
+
+    def model(crossing: float, steepness: float, bend: float) -> Strength:
+        return Strength(tuple(float(s) for s in shares), crossing, steepness, bend, *bounds)
+
+    crossing, steepness, bend = bent(score, pairs.same, pairs.weight)
+    again = []
+    for _ in range(refits):
+        times = rng.multinomial(everyone, np.full(everyone, 1 / everyone)).astype(np.float64)
+        weight = pairs.weight * np.where(pairs.same, times[pairs.probe], times[pairs.probe] * times[pairs.owner])
+        if weight[pairs.same].any() and weight[~pairs.same].any():
+            c, k, b = bent(score, pairs.same, balanced(weight, pairs.same))
+            again.append((c, k / steepness, _rise(k, b) / _rise(steepness, bend)))
+    low, high = np.quantile(again, [0.025, 0.975], axis=0)
+    factor = min(1.0, float(low[2]))
+    held_out = _held_out(pairs, score, rng)
     return Fitted(
-        strength,
-        tuple(float(v) for v in estimate),
-        (float(steepness[0]), float(steepness[1])),
-        float(-estimate[-1] / estimate[:-1].sum()),
-        (float(cross[0]), float(cross[1])),
-        log_loss(held_out, pairs.same, pairs.weight),
+        model(float(high[0]), steepness * factor, bend * factor),
+        model(crossing, steepness, bend),
+        (float(low[2]), float(high[2])),
+        (float(low[0]), float(high[0])),
+        (log_loss(held_out, pairs.same, pairs.weight), log_loss(held_out, pairs.same, pairs.weight, 0.01)),
         reliability(held_out, pairs.same, pairs.weight)[1],
         people,
         strangers,
     )
 
 
-def logistic(cosines: Values, same: NDArray[np.bool_], weight: Values, start: Values | None = None) -> Values:
-    """Weighted logistic regression by Newton's method, float64 [kinds + 1]: slopes, then the offset. A slope that
-    comes out negative is set to 0 and the others are fitted again.
+def _rise(steepness: float, bend: float) -> float:
+    """How much the log ratio grows over the first fifth of a cosine above the crossing."""
+    return 0.2 * steepness + 0.04 * bend
+
+
+def bent(score: Values, same: NDArray[np.bool_], weight: Values) -> tuple[float, float, float]:
+    """(crossing, steepness, bend >= 0) of log LR over a score, float64 [R], by the log loss averaged over PRIORS.
+
+    Averaged, because the ratio is used at the odds of one person among all who are enrolled, and a fit at even
+    odds alone says little of the rare pairs that matter there.
     """
-    x = np.column_stack([cosines, np.ones(len(cosines))])
-    used = np.ones(x.shape[1], bool)
-    while True:
-        b = np.zeros(x.shape[1]) if start is None else np.where(used, start, 0.0)
-        b[used] = _newton(x[:, used], same, weight, b[used])
-        if (b[:-1] >= 0).all():
-            return b
-        used[:-1] &= b[:-1] >= 0
+    place = np.clip(((score + 1) / _STEP).astype(np.intp), 0, int(2 / _STEP))
+    one, two = (np.bincount(place[side], weight[side], int(2 / _STEP) + 1) for side in (same, ~same))
+    s = np.arange(len(one)) * _STEP - 1 + _STEP / 2
+    used = (one + two) > 0
+    s, one, two = s[used], one[used] / one.sum(), two[used] / two.sum()
+    crossing, straight, flat = 0.3, np.array([20.0, 0.0, 0.0]), False
+    for _ in range(12):
+        columns = np.stack([s - crossing, np.maximum(s - crossing, 0) ** 2, np.ones(len(s))], 1)
+        if flat:
+            columns[:, 1] = 0
+        straight = _newton(columns, one, two, straight, PRIORS)
+        if straight[1] < 0:
+            flat, straight = True, np.array([20.0, 0.0, 0.0])
+            continue
+        moved = _zero(*straight)
+        crossing += moved
+        if abs(moved) < 1e-4:
+            break
+    return float(crossing), float(straight[0]), float(straight[1])
 
 
-def _newton(x: Values, same: NDArray[np.bool_], weight: Values, b: Values) -> Values:
+def _zero(slope: float, bend: float, offset: float) -> float:
+    """Where slope t + bend max(t, 0)^2 + offset = 0."""
+    if offset >= 0 or bend < 1e-9:
+        return -offset / slope
+    return float((-slope + np.sqrt(slope**2 - 4 * bend * offset)) / (2 * bend))
+
+
+def _newton(x: Values, one: Values, two: Values, b: Values, priors: Sequence[float]) -> Values:
+    """The coefficients of log LR = x b that lose least over some priors; one, two: weights of same and not."""
     ridge = np.diag([RIDGE] * (x.shape[1] - 1) + [0.0])
+    odds = [(p / _entropy(p), (1 - p) / _entropy(p), np.log(p / (1 - p))) for p in priors]
 
     def cost(b: Values) -> float:
         z = x @ b
-        return float(weight @ np.logaddexp(0, np.where(same, -z, z)) + b @ ridge @ b / 2)
+        loss = sum(a * one @ np.logaddexp(0, -z - o) + c * two @ np.logaddexp(0, z + o) for a, c, o in odds)
+        return float(loss + b @ ridge @ b / 2)
 
     now = cost(b)
     for _ in range(100):
-        p = 1 / (1 + np.exp(-np.clip(x @ b, -50, 50)))
-        gradient = x.T @ (weight * (p - same)) + ridge @ b
-        hessian = (x.T * (weight * p * (1 - p))) @ x + ridge + 1e-12 * np.eye(len(b))
+        gradient, hessian = ridge @ b, ridge + 1e-12 * np.eye(len(b))
+        for a, c, o in odds:
+            p = 1 / (1 + np.exp(-np.clip(x @ b + o, -50, 50)))
+            gradient = gradient + x.T @ (c * two * p - a * one * (1 - p))
+            hessian = hessian + (x.T * ((a * one + c * two) * p * (1 - p))) @ x
         step, scale = np.linalg.solve(hessian, gradient), 1.0
         while cost(b - scale * step) > now and scale > 1e-6:
             scale /= 2
@@ -130,13 +162,33 @@ def _newton(x: Values, same: NDArray[np.bool_], weight: Values, b: Values) -> Va
     return b
 
 
+def _entropy(prior: float) -> float:
+    """Nats that a guess by the prior alone costs."""
+    return float(-prior * np.log(prior) - (1 - prior) * np.log(1 - prior))
+
+
+def logistic(cosines: Values, same: NDArray[np.bool_], weight: Values) -> Values:
+    """Logistic regression at even odds, float64 [kinds + 1]: slopes, then the offset. A slope that comes out
+    negative is set to 0 and the others are fitted again."""
+    one, two = weight * same, weight * ~same
+    one, two = one / one.sum(), two / two.sum()
+    x = np.column_stack([cosines, np.ones(len(cosines))])
+    used = np.ones(x.shape[1], bool)
+    while True:
+        b = np.zeros(x.shape[1])
+        b[used] = _newton(x[:, used], one, two, b[used], (0.5,))
+        if (b[:-1] >= 0).all():
+            return b
+        used[:-1] &= b[:-1] >= 0
+
+
 def balanced(weight: Values, same: NDArray[np.bool_]) -> Values:
     """Weights scaled to 1/2 over pairs of one person and 1/2 over pairs of two."""
     one, two = (max(float(weight[side].sum()), 1e-300) for side in (same, ~same))
     return np.where(same, weight / (2 * one), weight / (2 * two))
 
 
-def _held_out(pairs: Comparisons, rng: np.random.Generator, folds: int = 5) -> Values:
+def _held_out(pairs: Comparisons, score: Values, rng: np.random.Generator, folds: int = 5) -> Values:
     """The log ratio of each pair by a model fitted without both of its people."""
     everyone = int(max(pairs.probe.max(), pairs.owner.max())) + 1
     fold = rng.permutation(everyone) % folds
@@ -144,18 +196,19 @@ def _held_out(pairs: Comparisons, rng: np.random.Generator, folds: int = 5) -> V
     for f in range(folds):
         test = fold[pairs.probe] == f
         train = ~test & (fold[pairs.owner] != f)
-        b = logistic(
-            pairs.cosines[train], pairs.same[train], balanced(pairs.weight[train], pairs.same[train])
-        )
-        result[test] = pairs.cosines[test] @ b[:-1] + b[-1]
+        if pairs.same[train].any() and not pairs.same[train].all():
+            found = bent(score[train], pairs.same[train], balanced(pairs.weight[train], pairs.same[train]))
+            unbounded = Strength((1.0,), *found, -np.inf, np.inf)
+            result[test] = unbounded(score[test, None])
     return result
 
 
-def log_loss(log_lr: Values, same: NDArray[np.bool_], weight: Values) -> float:
-    """Bits a pair at even odds (Brümmer and du Preez, "Application-independent evaluation of speaker
-    detection", 2006: Cllr).
-    """
-    return float(balanced(weight, same) @ np.logaddexp(0, np.where(same, -log_lr, log_lr)) / np.log(2))
+def log_loss(log_lr: Values, same: NDArray[np.bool_], weight: Values, prior: float = 0.5) -> float:
+    """The cost of a pair at a prior, as a share of what a guess by the prior alone costs. At even odds this is
+    Cllr (Brümmer and du Preez, "Application-independent evaluation of speaker detection", 2006)."""
+    z = log_lr + np.log(prior / (1 - prior))
+    share = balanced(weight, same) * np.where(same, 2 * prior, 2 * (1 - prior))
+    return float(share @ np.logaddexp(0, np.where(same, -z, z))) / _entropy(prior)
 
 
 def reliability(

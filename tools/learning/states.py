@@ -126,7 +126,7 @@ class StateDrawer:
     """Draws training examples uint8 [64, 66, 3]: a crop between two columns that hold its label."""
 
     def __init__(
-        self, drawn: Sequence[LabelledFace], real: Sequence[RealFace], share_real: float = 0.4
+        self, drawn: Sequence[LabelledFace], real: Sequence[RealFace], share_real: float = 0.55
     ) -> None:
         self._drawn, self._share = drawn, share_real
         pictures = {path: read_picture(path) for path in {face.path for face in real}}
@@ -142,7 +142,7 @@ class StateDrawer:
         else:
             picture, box = self._synthetic(state, rng)
         view = crop(picture, jitter(box, rng))
-        camera = choose_degradation(rng, smallest=14)
+        camera = choose_degradation(rng, smallest=14, clean=0.4)
         view = camera.spoil(camera.expose(view), rng)
         row = np.zeros((CROP_SIZE, CROP_SIZE + 2, 3), np.uint8)
         row[:, 1:-1] = view

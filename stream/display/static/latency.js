@@ -52,7 +52,11 @@ function showLane(lane, camera, stages, scale) {
   });
   const tail = lane.querySelector(".tail");
   tail.hidden = !whole;
-  if (whole) tail.style.left = `${Math.min(99.6, (100 * whole.p99) / scale)}%`;
+  if (whole) {
+    tail.style.left = `${Math.min(99.6, (100 * whole.p99) / scale)}%`;
+    tail.classList.toggle("beyond", whole.p99 > scale);
+    tail.title = `p99: ${ms(whole.p99)} ms${whole.p99 > scale ? ", beyond this scale" : ""}`;
+  }
   numbers(lane.querySelector(".sums"), whole ? [["median ", ms(whole.p50), " ms"], ["p99 ", ms(whole.p99), " ms"]] : [["no picture", "", ""]]);
   const { captured, shown, skipped } = camera.frames;
   const total = captured - shown;
