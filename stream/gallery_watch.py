@@ -20,7 +20,8 @@ class GalleryWatch:
 
     def __init__(self, settings: Recognition, space: str, generator_sha256: str) -> None:
         """space: of the embedder in use. generator_sha256: of the unmasking network, empty without one.
-        Raises CalibrationError, and GalleryError when there is no usable gallery to begin with."""
+        Raises CalibrationError, and GalleryError when there is no usable gallery to begin with.
+        """
         self._settings, self._space, self._generator = settings, space, generator_sha256
         self._calibration = Calibration.load()
         settings.gallery.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -32,8 +32,9 @@ from stream.tracking import Track, Tracker
 _MASK_EVERY_NS = 160_000_000
 _MASK_MEMORY = 0.7  # share of the old belief that stays when a look is added
 _SURE_FACTOR = 4  # a face already named is looked at this many times less often
-_MOST_EMBEDDED = 4  # faces recognised in one step; the others wait for the next
-_MOST_UNMASKED = 2
+_MOST_EMBEDDED = 3  # faces recognised in one step; the others wait for the next
+_MOST_UNMASKED = 1
+_SETTLED_NS = 100_000_000  # a face followed for less may be a ghost: no dear work for it yet
 _SHOWN_UNSEEN_NS = 200_000_000  # how long a face that is not seen is still drawn where it should be
 
 
@@ -93,7 +94,9 @@ class _Look:
         return self.picture.frame.media_ns
 
     def due(self, due_ns: int, every_ms: int) -> bool:
-        """Whether work due at a media time is to be done now. On a searched frame it may wait one turn."""
+        """Whether dear work due at a media time is to be done now. On a searched frame it may wait one turn."""
+        if self.now_ns - self.track.born_ns < _SETTLED_NS:
+            return False
         return self.now_ns >= due_ns + (every_ms * 1_000_000 if self.searched and due_ns else 0)
 
 
@@ -138,17 +141,18 @@ class Inference:
         searched = self._to_search(pictures, watches)
         followed = [i for i in range(len(pictures)) if i not in searched and watches[i].tracker.tracks]
         if searched:
-            for i, faces in zip(searched, self._networks.detector.detect([pictures[i].rgb for i in searched])):
+            found = self._networks.detector.detect([pictures[i].rgb for i in searched])
+            for i, faces in zip(searched, found, strict=True):
                 watches[i].searched_ns = pictures[i].frame.media_ns
                 watches[i].tracker.search(faces, pictures[i].frame.media_ns)
         if followed:
             expected = [watches[i].tracker.expected(pictures[i].frame.media_ns) for i in followed]
             refined = self._networks.detector.refine([pictures[i].rgb for i in followed], expected)
-            for i, faces in zip(followed, refined):
+            for i, faces in zip(followed, refined, strict=True):
                 watches[i].tracker.follow(faces, pictures[i].frame.media_ns)
         return [
             _Look(picture, track, self._person(watch, track), i in searched)
-            for i, (picture, watch) in enumerate(zip(pictures, watches))
+            for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True))
             for track in self._living(watch)
             if track.visible
         ]
@@ -169,7 +173,7 @@ class Inference:
         """Which pictures to search whole: one a step, so that cameras take turns, and all that are overdue."""
         every_ns = self._settings.detection.every_ms * 1_000_000
         late: dict[int, float] = {}
-        for i, (picture, watch) in enumerate(zip(pictures, watches)):
+        for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
             since = float("inf") if watch.searched_ns is None else picture.frame.media_ns - watch.searched_ns
             if since >= every_ns:
                 late[i] = since
@@ -195,7 +199,7 @@ class Inference:
         if not due:
             return
         crops = np.stack([mask_crop(look.picture.rgb, look.track.box) for look in due])
-        for look, belief in zip(due, self._networks.mask_state.classify(crops)):
+        for look, belief in zip(due, self._networks.mask_state.classify(crops), strict=True):
             person = look.person
             old = belief if person.mask_belief is None else person.mask_belief
             person.mask_belief = _MASK_MEMORY * old + (1 - _MASK_MEMORY) * belief
@@ -216,7 +220,7 @@ class Inference:
         )
         made = self._networks.unmasker.unmask(crops)
         cards = []
-        for look, crop, picture, mask in zip(due, crops, made.pictures, made.masks):
+        for look, crop, picture, mask in zip(due, crops, made.pictures, made.masks, strict=True):
             look.person.unmask_due_ns = look.now_ns + every_ms * 1_000_000
             look.person.reconstruction, look.person.reconstructed_ns = picture, look.now_ns
             frame = look.picture.frame

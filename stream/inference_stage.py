@@ -11,8 +11,13 @@ from pathlib import Path
 
 import cv2
 
+from engines.backends import EngineError
+from engines.models import ModelError
+from engines.recognition.calibration import CalibrationError
+from engines.recognition.gallery import GalleryError
 from stream.bus import FRAMES, RESULTS, Inbox, Outbox
 from stream.config import Settings
+from stream.fault import Fault
 from stream.gallery_watch import GalleryWatch
 from stream.inference import Inference, Picture
 from stream.messages import AnyMessage, EngineInfo, FrameReady, InferenceStatus
@@ -73,13 +78,16 @@ class Waiting:
 def run(
     settings: Settings, directory: Path, delivery: str, stop: threading.Event, beat: Callable[[], None]
 ) -> None:
-    """Annotate frames until `stop` is set."""
+    """Annotate frames until `stop` is set. Raises Fault when networks, calibration or gallery cannot be used."""
     cv2.setNumThreads(1)
     inbox, outbox = Inbox(directory, FRAMES), Outbox(directory, RESULTS)
     rings = RingReader(directory)
-    networks = load_networks(settings, lambda name, share: beat())
-    generator = networks.engines["unmask"].model_sha256 if networks.unmasker else ""
-    gallery = GalleryWatch(settings.recognition, networks.embedder.space, generator)
+    try:
+        networks = load_networks(settings, lambda name, share: beat())
+        generator = networks.engines["unmask"].model_sha256 if networks.unmasker else ""
+        gallery = GalleryWatch(settings.recognition, networks.embedder.space, generator)
+    except (CalibrationError, EngineError, GalleryError, ModelError) as error:
+        raise Fault(str(error)) from error
     inference = Inference(settings, networks, gallery.matcher)
     waiting = Waiting(live=delivery == "newest")
     reporter = _Reporter(outbox, networks.engines, networks.notes)
@@ -91,8 +99,10 @@ def run(
             began = time.monotonic()
             if pictures := _pictures(waiting, rings):
                 results, cards = inference.step(pictures)
-                for message in (*cards, *results):
-                    outbox.send(message)
+                for card in cards:
+                    outbox.send(card)
+                for result in results:
+                    outbox.send(result)
                 reporter.worked(time.monotonic() - began)
             if reporter.due():
                 if gallery.refresh():

@@ -43,13 +43,13 @@ def load_networks(settings: Settings, progress: Callable[[str, float], None]) ->
     opened: dict[str, Engine] = {}
     for done, name in enumerate(names):
         progress(name, 0.5 + done / len(names) / 2)
-        opened[name] = open_engine(models[name], chosen.backend, chosen.precision, chosen.threads, chosen.cache)
+        opened[name] = open_engine(
+            models[name], chosen.backend, chosen.precision, chosen.threads, chosen.cache
+        )
     progress("", 1.0)
     detection = settings.detection
     return Networks(
-        detector=MTCNN(
-            {name: opened[name] for name in _DETECTOR}, detection.min_face, detection.thresholds
-        ),
+        detector=MTCNN({name: opened[name] for name in _DETECTOR}, detection.min_face, detection.thresholds),
         mask_state=MaskStateClassifier(opened["maskstate"]),
         unmasker=Unmasker(opened["unmask"]) if "unmask" in opened else None,
         embedder=SFace(opened["sface"]),

@@ -21,7 +21,8 @@ _TICK_S = 0.1
 def serve(run: Run, seconds: float | None = None, on_ready: Callable[[str], None] | None = None) -> bool:
     """Run until a signal (Ctrl-C, SIGTERM), the end of all sources, or `seconds` after the first picture.
 
-    on_ready gets the address of the live page. Returns whether every stage stopped when it was told to.
+    on_ready gets the address of the live page. Returns whether every stage stopped when it was told to. Raises
+    Fault when a stage cannot work, and a person must mend something first.
     """
     first_picture_s: float | None = None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.config import Settings
+from stream.fault import Fault
 from stream.heartbeat import Heartbeat
 
 
@@ -23,7 +24,10 @@ def say(event: str, **values: Any) -> None:
 
 
 def main() -> int:
-    """Run the job on standard input; the exit status is 0 when it ended by itself or was told to stop."""
+    """Run the job on standard input; the exit status is 0 when it ended by itself or was told to stop.
+
+    A Fault is told to the supervisor in its own words.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     line = sys.stdin.readline()
@@ -36,6 +40,9 @@ def main() -> int:
     threading.Thread(target=_await_word, args=(stop, orphaned), daemon=True).start()
     try:
         _run(job, directory, stop)
+    except Fault as fault:
+        say("fault", detail=str(fault))
+        return 1
     finally:
         if orphaned.is_set():
             shutil.rmtree(directory, ignore_errors=True)  # nobody else is left to do it

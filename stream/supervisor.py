@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stream.bus import RESULTS, Outbox
 from stream.config import Settings
+from stream.fault import Fault
 from stream.heartbeat import silence_s
 from stream.messages import StageStatus
 
@@ -54,6 +56,7 @@ class _Stage:
     deaths: int = 0  # in a row
     restarts: int = 0
     finished: bool = False
+    fault: str = ""  # why it cannot work, in its own words
     reader: threading.Thread | None = field(default=None, repr=False)
 
 
@@ -64,7 +67,6 @@ class Supervisor:
         self._directory = directory
         self._on_event = on_event
         self._stages: dict[str, _Stage] = {}
-        self._stopping = False
         common = {
             "directory": str(directory),
             "settings": run.settings.model_dump(mode="json"),
@@ -85,7 +87,10 @@ class Supervisor:
             self._start(stage)
 
     def watch(self) -> bool:
-        """Look after the stages once; call it some ten times a second. False when all captures have finished."""
+        """Look after the stages once; call it some ten times a second. False when all captures have finished.
+
+        Raises Fault when a stage cannot work from the start.
+        """
         now = time.monotonic()
         for stage in self._stages.values():
             self._watch(stage, now)
@@ -93,7 +98,6 @@ class Supervisor:
 
     def stop(self) -> bool:
         """Stop capture, then inference, then overlay. False when one had to be killed."""
-        self._stopping = True
         clean = True
         for group in (self._captures(), [self._stages[INFERENCE]], [self._stages[OVERLAY]]):
             for stage in group:
@@ -129,7 +133,7 @@ class Supervisor:
             env=_environment(),
             start_new_session=True,  # Ctrl-C is for the supervisor, which stops the stages in order
         )
-        stage.started_s = time.monotonic()
+        stage.started_s, stage.fault = time.monotonic(), ""
         _tell(stage, json.dumps(stage.job))
         stage.reader = threading.Thread(target=self._listen, args=(stage, stage.process), daemon=True)
         stage.reader.start()
@@ -142,6 +146,8 @@ class Supervisor:
             except ValueError:
                 log.info("%s: %s", stage.name, line.decode(errors="replace").rstrip())
                 continue
+            if event["event"] == "fault":
+                stage.fault = event["detail"]
             self._on_event(stage.name, event)
 
     def _watch(self, stage: _Stage, now: float) -> None:
@@ -160,11 +166,16 @@ class Supervisor:
         if code == 0 and stage.name.startswith("capture-"):
             stage.finished = True
             return
+        if stage.reader:
+            stage.reader.join(1.0)  # its last words
+        if stage.fault and not stage.restarts:
+            raise Fault(stage.fault)  # it never worked, so starting it again would not help
         stage.deaths = 1 if now - stage.started_s > _CALM_S else stage.deaths + 1
         pause = _PAUSES_S[min(stage.deaths, len(_PAUSES_S)) - 1]
         stage.process, stage.start_at_s = None, now + pause
         stage.restarts += 1
-        detail = f"{stage.name} ended unexpectedly (exit status {code}) and is started again"
+        reason = stage.fault or f"it ended unexpectedly, exit status {code}"
+        detail = f"{stage.name} is started again: {reason}"
         log.warning("%s", detail)
         outbox = Outbox(self._directory, RESULTS)
         outbox.send(StageStatus(stage=stage.name, restarts=stage.restarts, detail=detail))
@@ -186,24 +197,16 @@ class Supervisor:
                 stage.reader.join(1.0)
             for pipe in (stage.process.stdin, stage.process.stdout):
                 if pipe:
-                    _close_quietly(pipe)
+                    with suppress(OSError):
+                        pipe.close()
 
 
 def _tell(stage: _Stage, line: str) -> None:
     if stage.process is None or stage.process.stdin is None:
         return
-    try:
+    with suppress(BrokenPipeError, ValueError):  # it has just died: `watch` sees to it
         stage.process.stdin.write(line.encode() + b"\n")
         stage.process.stdin.flush()
-    except (BrokenPipeError, ValueError):
-        pass  # it has just died: `watch` sees to it
-
-
-def _close_quietly(pipe: Any) -> None:
-    try:
-        pipe.close()
-    except OSError:
-        pass
 
 
 def _environment() -> dict[str, str]:

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from engines.faces import Faces
 
-_SAME_FACE = 0.3  # IoU from which a found box continues a track
+_REACH, _REACH_GROWTH = (
+    0.6,
+    2.0,
+)  # how far from where it is expected a face is taken for the same, in its own sizes, and
+# how much farther for each second since it was seen: at three frames a second a near face moves by its own width
+_SAME_SIZE = 1.6  # largest ratio of sizes
 _COLLISION = 0.6  # IoU from which two boxes are one face
 _LOST_FACE = 0.25  # IoU of expected and refined box under which the refinement went astray
 _VELOCITY_MEMORY = 0.6  # share of the old velocity that stays when a new one is measured
@@ -49,17 +54,21 @@ class Track:
     def expected(self, now_ns: int) -> NDArray[np.float32]:
         """The box, float32 [4], expected at a later time. Half a second ahead is as far as we dare."""
         dt = min(max(now_ns - self.now_ns, 0) / 1e9, 0.5)
-        x, y, size = _centre(self.box)
+        x, y, _ = _centre(self.box)
         half = (self.box[2:] - self.box[:2]) / 2 * np.exp(self.velocity[2] * dt)
         moved = np.array([x + self.velocity[0] * dt, y + self.velocity[1] * dt])
         return np.concatenate([moved - half, moved + half]).astype(np.float32)
 
-    def see(self, box: NDArray[np.float32], landmarks: NDArray[np.float32], score: float, now_ns: int) -> None:
+    def see(
+        self, box: NDArray[np.float32], landmarks: NDArray[np.float32], score: float, now_ns: int
+    ) -> None:
         """Take over where the face was found."""
         dt = (now_ns - self.seen_ns) / 1e9
         if dt > 0:
             fresh = (_state(box) - _state(self._seen_box())) / dt
-            self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * fresh).astype(np.float32)
+            self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * fresh).astype(
+                np.float32
+            )
         self.box, self.landmarks, self.score = box, landmarks, score
         self.seen_ns = self.now_ns = now_ns
         self._anchor = box
@@ -113,9 +122,8 @@ class Tracker:
 
     def search(self, found: Faces, now_ns: int) -> None:
         """Take the faces of a whole-frame search: continue tracks, begin new ones."""
-        overlap = iou(self.expected(now_ns), found.boxes)
         free_tracks, free_faces = set(range(len(self.tracks))), set(range(len(found)))
-        for t, f in _best_pairs(overlap):
+        for t, f in self._pairs(found.boxes, now_ns):
             if t in free_tracks and f in free_faces:
                 self.tracks[t].see(found.boxes[f], found.landmarks[f], float(found.scores[f]), now_ns)
                 free_tracks.remove(t)
@@ -130,6 +138,20 @@ class Tracker:
             self.next_id += 1
         self._bury(now_ns)
 
+    def _pairs(self, boxes: NDArray[np.float32], now_ns: int) -> list[tuple[int, int]]:
+        """Pairs of a track and a box that may be one face, nearest first."""
+        pairs = []
+        for t, expected in enumerate(self.expected(now_ns)):
+            x, y, size = _centre(expected)
+            unseen_s = min((now_ns - self.tracks[t].seen_ns) / 1e9, 0.5)
+            for f, box in enumerate(boxes):
+                found_x, found_y, found_size = _centre(box)
+                away = float(np.hypot(found_x - x, found_y - y)) / size
+                alike = max(size, found_size) / min(size, found_size) <= _SAME_SIZE
+                if alike and away <= _REACH + _REACH_GROWTH * unseen_s:
+                    pairs.append((away, t, f))
+        return [(t, f) for _, t, f in sorted(pairs)]
+
     def _bury(self, now_ns: int) -> None:
         self.tracks = [t for t in self.tracks if now_ns - t.seen_ns <= self._lost_after_ns]
 
@@ -143,13 +165,6 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     area_b = np.prod(np.clip(b[:, 2:] - b[:, :2], 0, None), axis=1)
     union = area_a[:, None] + area_b[None] - inside
     return (inside / np.maximum(union, 1e-9)).astype(np.float32)
-
-
-def _best_pairs(overlap: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Index pairs that overlap enough, best first."""
-    rows, columns = np.nonzero(overlap >= _SAME_FACE)
-    order = np.argsort(-overlap[rows, columns], kind="stable")
-    return [(int(rows[i]), int(columns[i])) for i in order]
 
 
 def _centre(box: NDArray[np.float32]) -> tuple[float, float, float]:

@@ -154,9 +154,8 @@ def _measure(seen: Mapping[str, Seen], calibration: Calibration, decide_at: floa
 
 
 def _strength(name: str, fitted: Fitted) -> dict[str, Any]:
-    values = asdict(fitted.strength)
-    slopes = dict(zip(MODELS[name], (round(s, 3) for s in values.pop("slopes")), strict=True))
-    return {"slopes": slopes, **{k: round(v, 3) for k, v in values.items()}}
+    values = {key: round(value, 4) for key, value in asdict(fitted.strength).items() if key != "shares"}
+    return {"shares": dict(zip(MODELS[name], fitted.strength.shares, strict=True)), **values}
 
 
 def _write(path: Path, text: str) -> None:

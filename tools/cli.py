@@ -5,18 +5,24 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 import stream
+from engines.backends import EngineError
+from engines.models import ModelError
+from engines.recognition.gallery import GalleryError
 from stream.capture.address import AddressError, SourceKind, local_path, source_kind
 from stream.capture.opening import Opener
 from stream.capture.source import SourceError
 from stream.config import ConfigError, Settings, load, parse
+from stream.fault import Fault
 from stream.session import serve
 from stream.supervisor import Run
 from tools.demo.command import demo
@@ -33,7 +39,9 @@ Report = Annotated[Path | None, typer.Option(help="Write the report (JSON) here 
 
 
 @app.callback(invoke_without_command=True)
-def main_options(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+def main_options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
     """Unvizard: finds faces in live camera pictures, sees masks, guesses what they hide, and says who it may be."""
     if version:
         typer.echo(stream.__version__)
@@ -42,7 +50,9 @@ def main_options(version: Annotated[bool, typer.Option("--version", help="Show t
 
 @app.command()
 def run(
-    urls: Annotated[list[str] | None, typer.Argument(help="rtsp://…, webcam:0 or a file; several for several cameras.")] = None,
+    urls: Annotated[
+        list[str] | None, typer.Argument(help="rtsp://…, webcam:0 or a file; several for several cameras.")
+    ] = None,
     config: Config = None,
     port: Annotated[int | None, typer.Option(help="Port of the live page; 0 takes any free one.")] = None,
     transport: Annotated[str, typer.Option(help="How RTSP cameras given here send: tcp or udp.")] = "tcp",
@@ -65,7 +75,9 @@ def replay(
     file: Annotated[Path, typer.Argument(help="A recording.")],
     config: Config = None,
     output: Annotated[Path | None, typer.Option(help="Write the annotated recording (MP4) here.")] = None,
-    real_time: Annotated[bool, typer.Option(help="At the recording's own pace, else as fast as it goes.")] = False,
+    real_time: Annotated[
+        bool, typer.Option(help="At the recording's own pace, else as fast as it goes.")
+    ] = False,
     port: Annotated[int | None, typer.Option(help="Port of the live page; 0 takes any free one.")] = 0,
     report: Report = None,
 ) -> None:
@@ -79,7 +91,9 @@ def replay(
     except SourceError as error:
         _fail(str(error))
     prepare_with_progress(settings, console)
-    if not serve(Run(settings, live=False, real_time=real_time, report=report, output=output), None, _announce):
+    if not serve(
+        Run(settings, live=False, real_time=real_time, report=report, output=output), None, _announce
+    ):
         raise typer.Exit(1)
 
 
@@ -120,14 +134,18 @@ def _announce(url: str) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    console.print(f"[red]{message}[/red]", highlight=False)
+    console.print(f"[red]{escape(message)}[/red]", highlight=False)
     raise typer.Exit(2)
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point: what a person must mend is one sentence, not a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app()
+    try:
+        app()
+    except (EngineError, Fault, GalleryError, ModelError) as error:
+        console.print(f"[red]{escape(str(error))}[/red]", highlight=False)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def prepare_with_progress(settings: Settings, console: Console) -> None:
         task = progress.add_task("Preparing engines", total=1.0)
         loaded = load_networks(
             settings,
-            lambda name, share: progress.update(task, completed=share, description=f"Preparing {name or 'engines'}"),
+            lambda name, share: progress.update(
+                task, completed=share, description=f"Preparing {name or 'engines'}"
+            ),
         )
     for note in loaded.notes:
         console.print(f"[yellow]{note}[/yellow]", highlight=False)

@@ -70,7 +70,9 @@ def _colour(rng: np.random.Generator, pleated: bool) -> tuple[float, float, floa
         base = np.array([grey, grey, grey + rng.uniform(-8, 8)])
     elif group == 4:
         hue, saturation, value = rng.integers(0, 180), rng.integers(60, 230), rng.integers(60, 240)
-        base = cv2.cvtColor(np.array([[[hue, saturation, value]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].astype(float)
+        base = cv2.cvtColor(np.array([[[hue, saturation, value]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].astype(
+            float
+        )
     else:
         table = (_MEDICAL, _DARK, _SKIN)[int(group)]
         base = np.array(table[int(rng.integers(len(table)))], float) + rng.normal(0, 9, 3)

@@ -101,7 +101,11 @@ def _strength(name: str, entry: Any) -> Strength:
         raise ValueError(f"models.{name}.shares: must not be negative and add up to 1, found {shares}")
     crossing, steepness, bend, lower, upper = values
     if steepness <= 0 or bend < 0:
-        raise ValueError(f"models.{name}: steepness must be above 0 and bend not below, found {steepness}, {bend}")
+        raise ValueError(
+            f"models.{name}: steepness must be above 0 and bend not below, found {steepness}, {bend}"
+        )
     if not lower <= 0 <= upper:
-        raise ValueError(f"models.{name}: lower must be at most 0 and upper at least 0, found {lower}, {upper}")
+        raise ValueError(
+            f"models.{name}: lower must be at most 0 and upper at least 0, found {lower}, {upper}"
+        )
     return Strength(shares, crossing, steepness, bend, lower, upper)

@@ -139,7 +139,9 @@ def _open_readable(path: Path) -> sqlite3.Connection:
 def _recognise(connection: sqlite3.Connection) -> None:
     """Raises unless this is a sound gallery, or nothing yet."""
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    application = connection.execute("PRAGMA application_id").fetchone()[0]  # comes with the tables, so read after
+    application = connection.execute("PRAGMA application_id").fetchone()[
+        0
+    ]  # comes with the tables, so read after
     if tables and application != _APPLICATION:
         raise sqlite3.DatabaseError("not a gallery")
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -74,7 +74,9 @@ class Quality:
     @property
     def weight(self) -> float:
         """What this look counts beside others of the same face: 0.05 to 1."""
-        size = _ramp(self.eye_distance, 12, 48)
+        size = _ramp(
+            self.eye_distance, 6, 34
+        )  # as the square of the gap between same and other people's cosines
         pose = _ramp(np.cos(np.radians(min(self.yaw, 90.0))), 0.5, 0.95)
         sharp = _ramp(np.log10(self.sharpness + 1), 1.0, 2.8)
         light = min(_ramp(self.brightness, _DARK / 2, 70), _ramp(255 - self.brightness, 10, 60))

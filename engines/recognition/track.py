@@ -19,7 +19,7 @@ Decision = Literal["person", "nobody", "undecided"]
 _CORRELATION_NS = 700e6
 """Looks closer in time than this show much the same: each new one counts 1 - exp(-gap / this)."""
 _FEWEST_LOOKS = 2
-_FEWEST_FOR_NOBODY = 2.0
+_FEWEST_FOR_NOBODY = 1.5
 """Effective looks (quality times novelty) before "nobody": a few bad frames look like nobody."""
 _LEAST_SUPPORT = log(10)
 """A name is given only to a face, as seen, ten times likelier for that person, whatever the prior and the

@@ -63,19 +63,3 @@ class Rings:
         for path in self._old:
             path.unlink(missing_ok=True)
         self._old.clear()
-
-
-def release(directory: Path) -> None:
-    """For a stage that starts anew where frames are awaited: what its forerunner was sent and never answered will
-    not be answered any more, so nobody shall wait for it.
-    """
-    for path in directory.glob("*.*.ring"):
-        camera = path.name.partition(".")[0]
-        try:
-            ring = FrameRing.open(path)
-        except (FileNotFoundError, ValueError):
-            continue
-        counter = Counter(directory, camera)
-        ring.consumed = max(ring.consumed, counter.sequence)
-        counter.close()
-        ring.close()

@@ -11,13 +11,15 @@ import time
 import uvicorn
 from fastapi import FastAPI
 
+from stream.fault import Fault
+
 log = logging.getLogger(__name__)
 
 _START_WITHIN_S = 10.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError, naming the setting, when it cannot be had."""
+    """A listening socket. Raises Fault, naming the setting, when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -27,9 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         made.close()
         rule = "must be free, or 0 for any" if error.errno == errno.EADDRINUSE else "must be one to listen at"
-        raise OSError(
-            error.errno, f"display.port: {rule}, found {port} at {host}: {error.strerror}"
-        ) from None
+        raise Fault(f"display.port: {rule}, found {port} at {host}: {error.strerror}") from None
     made.setblocking(False)
     return made
 

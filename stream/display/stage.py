@@ -62,7 +62,7 @@ def run(
 
     delivery: "newest" draws the newest frame of each camera, "every" draws all of them in order. ready gets the
     address of the live page; beat is called some fifty times a second; first_picture is called once. Raises
-    OSError when the page's port cannot be had or the report cannot be written.
+    Fault when the page's port cannot be had, OSError when the report cannot be written.
     """
     cv2.setNumThreads(1)
     with ExitStack() as stack:

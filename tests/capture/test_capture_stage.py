@@ -20,7 +20,6 @@ from capture_helpers import encode, fingerprint, fingerprints, until
 
 from stream.bus import FRAMES, RESULTS, Inbox
 from stream.capture import stage
-from stream.capture.rings import release
 from stream.config import Settings
 from stream.messages import CameraState, CameraStatus, FrameReady
 from stream.ring import Place, RingReader
@@ -339,20 +338,6 @@ def test_a_recording_goes_on_where_a_killed_process_left_it(tmp_path: Path, watc
     assert numbers == sorted(set(numbers)) and len(numbers) >= 199
     assert all(round(frame.media_ns / 1e6) == 40 * (frame.sequence - 1) for frame in watcher.frames)
     assert list(watcher.directory.glob("*.ring")) == []
-
-
-def test_a_consumer_that_starts_anew_can_release_what_its_forerunner_took(
-    clips: dict[str, Path], watcher: Watcher, capture: Callable[..., threading.Thread]
-) -> None:
-    capture(str(clips["h264"]), delivery="every", real_time=False)
-    watcher.await_frames(4)
-    release(watcher.directory)
-    watcher.await_frames(4)
-    assert [frame.sequence for frame in watcher.frames] == list(range(1, 9))
-    # Those of before are still there: the ring has twice as many places as may be on their way.
-    ring = watcher.rings.ring("gate", "gate.1.ring")
-    assert ring is not None
-    assert all(ring.read(Place(frame.slot, frame.generation)) is not None for frame in watcher.frames)
 
 
 def test_live_a_recording_plays_at_its_own_pace_though_nobody_takes_the_frames(tmp_path: Path) -> None:

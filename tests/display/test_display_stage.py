@@ -17,6 +17,7 @@ from producer import face, running_stage, settings
 
 from engines.masks.state import MaskState
 from stream.display.views import SILENT, CameraView
+from stream.fault import Fault
 from stream.messages import CameraState, CameraStatus, FrameReady, FrameResult, StageStatus
 from stream.overlay import NAMED, UNKNOWN
 from stream.ring import FrameRing
@@ -196,7 +197,7 @@ def test_a_port_that_is_taken_is_named(directory):
         other.mkdir()
         with (
             pytest.raises(
-                OSError, match=rf"display.port: must be free, or 0 for any, found {port} at 127.0.0.1"
+                Fault, match=rf"display.port: must be free, or 0 for any, found {port} at 127.0.0.1"
             ),
             running_stage(taken, other),
         ):

@@ -54,7 +54,9 @@ def test_no_face_gives_no_probabilities(classifier):
 
 
 def test_wrong_crops_are_refused_with_what_was_found(classifier):
-    with pytest.raises(ValueError, match=r"crops: must be uint8 \[N, 64, 64, 3\], found float32 \(1, 64, 64, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"crops: must be uint8 \[N, 64, 64, 3\], found float32 \(1, 64, 64, 3\)"
+    ):
         classifier.classify(np.zeros((1, 64, 64, 3), np.float32))
 
 
@@ -63,14 +65,18 @@ def test_a_crop_is_the_square_around_the_box_and_a_little_more():
     picture[60:120, 80:120] = 255  # the longer side is 60: the crop shows 78 pixels around (100, 90)
     view = crop(picture, np.float32([80, 60, 120, 120]))
     rows, columns = np.flatnonzero(view[:, 32, 0] > 127), np.flatnonzero(view[32, :, 0] > 127)
-    assert rows.min() == pytest.approx(64 * 9 / 78, abs=1) and rows.max() == pytest.approx(64 * 69 / 78 - 1, abs=1)
+    assert rows.min() == pytest.approx(64 * 9 / 78, abs=1) and rows.max() == pytest.approx(
+        64 * 69 / 78 - 1, abs=1
+    )
     assert columns.min() == pytest.approx(64 * 19 / 78, abs=1)
 
 
 def test_a_box_over_the_edge_is_filled_by_mirroring_and_an_empty_one_is_refused():
     picture = np.full((50, 50, 3), 77, np.uint8)
     assert (crop(picture, np.float32([-20, -20, 30, 30])) == 77).all()
-    with pytest.raises(ValueError, match=r"box: must have a width and a height, found 5\.0, 5\.0, 5\.0, 5\.0"):
+    with pytest.raises(
+        ValueError, match=r"box: must have a width and a height, found 5\.0, 5\.0, 5\.0, 5\.0"
+    ):
         crop(picture, np.float32([5, 5, 5, 5]))
 
 

@@ -10,13 +10,13 @@ import av
 import cv2
 import numpy as np
 import pytest
-from tools.facenet_reference import facenet_mtcnn
 from numpy.typing import NDArray
 
 from engines.backends import open_engine
 from engines.detection.mtcnn import MTCNN, NETWORKS
 from engines.faces import Faces
 from engines.models import prepare
+from tools.facenet_reference import facenet_mtcnn
 
 ROOT = Path(__file__).resolve().parents[2]
 VIDEOS = Path(os.environ.get("UNVIZARD_DATA", ROOT.parent / "shared" / "data")) / "videos"

@@ -23,9 +23,9 @@ CALIBRATION = Calibration(
     SPACE,
     GENERATOR,
     {
-        "clean": Strength((30.0,), -10.0, -3.5, 9.5),
-        "masked": Strength((20.0,), -8.0, -3.0, 8.0),
-        "masked+unmasked": Strength((12.0, 12.0), -9.0, -3.0, 8.0),
+        "clean": Strength((1.0,), 1 / 3, 30.0, 0.0, -3.5, 9.5),
+        "masked": Strength((1.0,), 0.4, 20.0, 0.0, -3.0, 8.0),
+        "masked+unmasked": Strength((0.5, 0.5), 0.375, 24.0, 0.0, -3.0, 8.0),
     },
 )
 Vector = NDArray[np.float32]
@@ -304,46 +304,68 @@ def test_a_weight_outside_its_range_is_refused() -> None:
 # the file
 
 
+def test_the_strength_is_straight_below_the_crossing_and_bends_above_it() -> None:
+    strength = Strength((0.75, 0.25), 0.3, 20.0, 50.0, -3.0, 8.0)
+    cosines = np.array([[0.2, 0.2], [0.3, 0.3], [0.4, 0.4], [0.5, 0.1], [-1, -1], [1, 1]])
+    assert np.allclose(strength(cosines), [-2.0, 0.0, 2.5, 2.5, -3.0, 8.0])
+
+
 def test_the_shipped_calibration_is_sound_and_more_alike_is_more_probable() -> None:
     calibration = Calibration.load()
     cosines = np.linspace(-1, 1, 101)
     for name, model in calibration.models.items():
-        ratio = model(np.stack([cosines] * len(model.slopes), 1))
+        ratio = model(np.stack([cosines] * len(model.shares), 1))
         assert (np.diff(ratio) >= 0).all(), name
         assert ratio[0] == model.lower < 0 < model.upper == ratio[-1], name
-    crossing = {name: -m.offset / sum(m.slopes) for name, m in calibration.models.items()}
-    assert all(0.15 < value < 0.6 for value in crossing.values()), crossing
+        assert 0.15 < model.crossing < 0.6, name
+    assert calibration.models["masked"].upper <= 12  # no claim beyond a few hundred thousand comparisons
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"models": {}}, "models.clean: must be there"),
+        ({"shares": {"raw": 0.5}}, "models.clean.shares: must not be negative and add up to 1"),
+        ({"steepness": 0}, "models.clean: steepness must be above 0 and bend not below, found 0.0, 0.0"),
+        ({"bend": -1}, "steepness must be above 0 and bend not below"),
+        ({"lower": 1}, "models.clean: lower must be at most 0 and upper at least 0"),
+        ({"upper": 1e999}, "models.clean: all numbers must be finite"),
+        ({"crossing": "high"}, "could not convert string to float"),
+        ({"shares": {}}, "is not a calibration: 'raw'"),
+    ],
+)
+def test_a_model_that_is_wrong_says_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(CalibrationError, match=message):
+        Calibration.load(written(tmp_path, {"models": {"clean": STRENGTH | change, "masked": STRENGTH}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"models": {}}, r"models\.clean: must be there"),
+        ({"models": {"dirty": {}}}, r"models\.dirty: must be one of clean, masked"),
         ({"space": 3}, "space and generator_sha256 must be text"),
-        (
-            {"models": {"clean": {"slopes": {"raw": -1}, "offset": 0, "lower": -1, "upper": 1}}},
-            "slopes must not be negative",
-        ),
-        (
-            {"models": {"clean": {"slopes": {"raw": 1}, "offset": 0, "lower": 1, "upper": 2}}},
-            "lower must be at most 0",
-        ),
-        (
-            {"models": {"clean": {"slopes": {"raw": 1e999}, "offset": 0, "lower": 0, "upper": 2}}},
-            "must be finite",
-        ),
-        ({"models": {"dirty": {}}}, "models.dirty: must be one of clean, masked"),
-        ({"models": {"clean": {}}}, "is not a calibration"),
     ],
 )
 def test_a_calibration_file_that_is_wrong_says_where(
     tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    strength = {"slopes": {"raw": 30.0}, "offset": -10.0, "lower": -3.0, "upper": 9.0}
-    good = {"space": SPACE, "generator_sha256": "", "models": {"clean": strength, "masked": strength}}
-    path = tmp_path / "calibration.json"
-    path.write_text(json.dumps(good))
-    assert Calibration.load(path).space == SPACE
-    path.write_text(json.dumps(good | change))
+    assert Calibration.load(written(tmp_path, {})).space == SPACE
     with pytest.raises(CalibrationError, match=message):
-        Calibration.load(path)
+        Calibration.load(written(tmp_path, change))
+
+
+STRENGTH = {
+    "shares": {"raw": 1.0},
+    "crossing": 0.3,
+    "steepness": 30.0,
+    "bend": 0.0,
+    "lower": -3.0,
+    "upper": 9.0,
+}
+
+
+def written(folder: Path, change: dict[str, object]) -> Path:
+    good = {"space": SPACE, "generator_sha256": "", "models": {"clean": STRENGTH, "masked": STRENGTH}}
+    path = folder / "calibration.json"
+    path.write_text(json.dumps(good | change))
+    return path

@@ -33,7 +33,9 @@ def note(n: int) -> StageStatus:
     return StageStatus("test", n, "")
 
 
-def wait_for(inbox: Inbox, enough: Callable[[list[AnyMessage]], bool], seconds: float = 10.0) -> list[AnyMessage]:
+def wait_for(
+    inbox: Inbox, enough: Callable[[list[AnyMessage]], bool], seconds: float = 10.0
+) -> list[AnyMessage]:
     """All messages until there are enough of them, or until the deadline."""
     deadline = time.monotonic() + seconds
     messages: list[AnyMessage] = []

@@ -118,7 +118,10 @@ def test_settings_cannot_be_changed() -> None:
             {"engines": {"backend": "cuda"}},
             "engines.backend: input should be 'auto', 'openvino', 'onnxruntime', 'torch' or 'tensorrt', found 'cuda'",
         ),
-        ({"display": {"port": 70000}}, "display.port: input should be less than or equal to 65535, found 70000"),
+        (
+            {"display": {"port": 70000}},
+            "display.port: input should be less than or equal to 65535, found 70000",
+        ),
         (
             {"display": {"host": "0.0.0.0"}},
             "display.host: must be 127.0.0.1, ::1 or localhost: the page has no accounts and so serves this machine "
@@ -158,7 +161,9 @@ def test_no_refusal_shows_a_password(password: str) -> None:
     secret = f"s3cret{password}"
     for url in (f"http://admin:{secret}@camera/1", f"rtsp://admin:{secret}@camera:99999/1"):
         assert secret not in refusal(camera(url=url))
-    assert secret not in refusal(camera(url=f"rtsp://admin:{secret}@camera/1", transport=f"rtsp://u:{secret}@x"))
+    assert secret not in refusal(
+        camera(url=f"rtsp://admin:{secret}@camera/1", transport=f"rtsp://u:{secret}@x")
+    )
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -199,5 +204,7 @@ def test_yaml_cannot_run_code(tmp_path: Path) -> None:
 def test_a_configuration_in_another_encoding_says_so(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_bytes("# Zürich\n".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"site\.yaml: cannot be read: 'utf-8' codec can't decode byte 0xfc"):
+    with pytest.raises(
+        ConfigError, match=r"site\.yaml: cannot be read: 'utf-8' codec can't decode byte 0xfc"
+    ):
         load(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from typing import Any, ClassVar, get_args
 
@@ -28,7 +29,9 @@ from stream.messages import (
     encode,
 )
 
-FRAME = FrameReady("door", 7, "door-1.ring", 3, 8, 1280, 720, 280_000_000, 1_763_700_000_000_000_000, 100, 200)
+FRAME = FrameReady(
+    "door", 7, "door-1.ring", 3, 8, 1280, 720, 280_000_000, 1_763_700_000_000_000_000, 100, 200
+)
 FACE = TrackedFace(
     track=4,
     box=(10.5, 20.0, 90.25, 120.0),
@@ -111,10 +114,8 @@ def test_a_flipped_bit_gives_a_message_or_a_refusal_and_nothing_else(
 ) -> None:
     part = bytearray(encode(message))
     part[where % len(part)] ^= 1 << bit
-    try:
+    with contextlib.suppress(BadMessage):
         assert isinstance(decode(bytes(part)), get_args(AnyMessage))
-    except BadMessage:
-        pass
 
 
 def test_a_field_that_no_message_has_is_refused_by_name() -> None:

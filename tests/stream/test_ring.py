@@ -153,7 +153,9 @@ def test_two_writers_cannot_make_the_same_ring(tmp_path: Path) -> None:
 def test_a_size_that_i420_cannot_have_is_refused(tmp_path: Path, width: int, height: int) -> None:
     with pytest.raises(ValueError) as caught:
         FrameRing.create(tmp_path / "r", width, height)
-    assert str(caught.value) == f"picture size: both sides must be even and positive, found {width} x {height}"
+    assert (
+        str(caught.value) == f"picture size: both sides must be even and positive, found {width} x {height}"
+    )
     assert not (tmp_path / "r").exists()
 
 

@@ -29,7 +29,10 @@ def test_a_run_directory_is_private_and_goes_with_the_run(tmp_path: Path) -> Non
 def test_what_a_killed_run_left_is_removed_and_a_living_run_is_let_be(tmp_path: Path) -> None:
     holders = [
         subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", HOLD, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]

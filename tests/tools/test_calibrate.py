@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import tools.calibrate
-from engines.recognition.calibration import Calibration
+from engines.recognition.calibration import Calibration, Strength
 from tools.calibration.cctv import Look
-from tools.calibration.fit import Comparisons, balanced, fit, log_loss, logistic, reliability
+from tools.calibration.fit import Comparisons, balanced, bent, fit, log_loss, logistic, reliability
 from tools.calibration.gather import Sample, compare, pictures
 from tools.calibration.lfw import read_pairs
 from tools.calibration.probes import Probe
@@ -36,28 +36,45 @@ def drawn(people: int = 150, seed: int = 0, kinds: int = 1) -> Comparisons:
 
 def test_the_fit_finds_the_true_ratio() -> None:
     pairs = drawn(600)
-    slope, offset = logistic(pairs.cosines, pairs.same, pairs.weight)
-    assert slope == pytest.approx(40, rel=0.15) and -offset / slope == pytest.approx(0.3, abs=0.03)
+    crossing, steepness, bend = bent(pairs.cosines[:, 0], pairs.same, pairs.weight)
+    assert crossing == pytest.approx(0.3, abs=0.02)
+    found = Strength((1.0,), crossing, steepness, bend, -99, 99)(np.array([[0.1], [0.3], [0.5]]))
+    assert np.allclose(found, [-8, 0, 8], atol=1.2)
+
+
+def test_a_wide_spread_of_one_person_bends_the_ratio_upwards_as_it_should() -> None:
+    rng = np.random.default_rng(0)
+    same = np.repeat([True, False], [20_000, 200_000])
+    score = np.where(same, rng.normal(0.5, 0.15, len(same)), rng.normal(0.1, 0.08, len(same)))
+    crossing, steepness, bend = bent(score, same, balanced(np.ones(len(same)), same))
+
+    def true(s: float) -> float:
+        return float(np.log(0.08 / 0.15) + (s - 0.1) ** 2 / (2 * 0.08**2) - (s - 0.5) ** 2 / (2 * 0.15**2))
+
+    found = Strength((1.0,), crossing, steepness, bend, -99, 99)
+    assert true(crossing) == pytest.approx(0, abs=0.3) and bend > 10
+    for s in (0.35, 0.4, 0.45):
+        assert float(found(np.array([s]))) == pytest.approx(true(s), abs=0.8)
 
 
 def test_what_is_used_is_modest_on_either_side_of_the_estimate() -> None:
     fitted = fit(drawn(), np.random.default_rng(0), refits=60)
-    slope, offset = fitted.estimate
-    assert fitted.strength.slopes[0] <= slope
+    used, estimate = fitted.strength, fitted.estimate
     assert (
-        -fitted.strength.offset / fitted.strength.slopes[0]
-        >= fitted.crossing
-        == pytest.approx(-offset / slope)
+        used.steepness <= estimate.steepness
+        and used.bend <= estimate.bend
+        and used.crossing >= estimate.crossing
     )
-    assert fitted.strength.lower == pytest.approx(-np.log(150 / 3))
-    assert fitted.strength.upper == pytest.approx(np.log(150 * 149 / 9))
-    assert fitted.ece < 0.02 and fitted.log_loss < 0.15
+    assert used.lower == pytest.approx(-np.log(150 / 3)) and used.upper == pytest.approx(
+        np.log(150 * 149 / 9)
+    )
+    assert fitted.ece < 0.02 and max(fitted.log_loss) < 0.2
 
 
 def test_fewer_people_make_a_more_modest_fit() -> None:
     few, many = (fit(drawn(n), np.random.default_rng(0), refits=60) for n in (15, 150))
     assert few.strength.upper < many.strength.upper and few.strength.lower > many.strength.lower
-    assert few.slope_interval[1] - few.slope_interval[0] > many.slope_interval[1] - many.slope_interval[0]
+    assert few.crossing[1] - few.crossing[0] > many.crossing[1] - many.crossing[0]
 
 
 def test_evidence_that_speaks_the_wrong_way_gets_no_weight() -> None:
@@ -78,7 +95,8 @@ def test_perfect_probabilities_have_no_error_and_boasting_ones_do() -> None:
     assert honest < 0.01 < 0.03 < boasting
     weight = np.ones(len(same))
     assert log_loss(true, same, weight) < log_loss(3 * true, same, weight)
-    assert log_loss(np.zeros(len(same)), same, weight) == pytest.approx(1.0)
+    for prior in (0.5, 0.01):
+        assert log_loss(np.zeros(len(same)), same, weight, prior) == pytest.approx(1.0)
 
 
 def test_strangers_are_compared_with_people_and_not_with_each_other_or_their_own_photograph() -> None:

@@ -31,7 +31,10 @@ def unvizard(*words: str, timeout: float = 60) -> subprocess.CompletedProcess[st
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["run"], "no camera: name one as rtsp://user:password@host/path, or give --config with cameras in it"),
+        (
+            ["run"],
+            "no camera: name one as rtsp://user:password@host/path, or give --config with cameras in it",
+        ),
         (
             ["run", "http://user:secret@camera/stream"],
             "command line: cameras.0.url: must begin with rtsp://, rtsps://, webcam: or be a file, "
@@ -118,7 +121,9 @@ def test_ctrl_c_stops_the_demo_and_leaves_no_process_port_or_shared_memory(tmp_p
     assert (tmp_path / "report.json").exists()
 
 
-def test_when_the_supervisor_is_killed_its_stages_end_and_take_the_shared_memory_with_them(tmp_path: Path) -> None:
+def test_when_the_supervisor_is_killed_its_stages_end_and_take_the_shared_memory_with_them(
+    tmp_path: Path,
+) -> None:
     clip = cached_clip()
     before = set(shared_memory_root().glob("unvizard-*"))
     site = tmp_path / "site.yaml"

@@ -31,7 +31,9 @@ def write_faces(folder: Path, count: int = 6) -> Path:
         writer.writerow(COLUMNS)
         for i in range(count):
             coarse = rng.integers(60, 200, (12, 12, 3), dtype=np.uint8)
-            cv2.imwrite(str(folder / f"{i}.png"), cv2.resize(coarse, (224, 224), interpolation=cv2.INTER_CUBIC))
+            cv2.imwrite(
+                str(folder / f"{i}.png"), cv2.resize(coarse, (224, 224), interpolation=cv2.INTER_CUBIC)
+            )
             writer.writerow([f"{i}.png", "train", *(RECOGNITION_POINTS * 2).ravel()])
     return folder / "index.csv"
 
@@ -44,7 +46,20 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_generator_is_trained_resumed_and_exported(tmp_path):
     index = write_faces(tmp_path / "faces")
     common = ["-m", "tools.train_unmask", "--work", tmp_path / "run", "--out", tmp_path / "unmask.onnx"]
-    options = ["--index", index, "--folder", "", "--batch", 2, "--pool", 8, "--critic-from", 0.5, "--threads", 1]
+    options = [
+        "--index",
+        index,
+        "--folder",
+        "",
+        "--batch",
+        2,
+        "--pool",
+        8,
+        "--critic-from",
+        0.5,
+        "--threads",
+        1,
+    ]
     first = run(*common, *options, "--minutes", 0.03)
     assert first.returncode == 0, first.stderr
     again = run(*common, *options, "--minutes", 0.04)
@@ -89,7 +104,9 @@ def test_an_index_without_landmarks_is_refused(tmp_path):
 def test_pictures_that_look_alike_fall_into_the_same_part(tmp_path):
     rng, faces = np.random.default_rng(1), []
     for i in range(40):
-        picture = cv2.resize(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), (90, 90), interpolation=cv2.INTER_CUBIC)
+        picture = cv2.resize(
+            rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), (90, 90), interpolation=cv2.INTER_CUBIC
+        )
         for copy, quality in enumerate((95, 40)):
             path = tmp_path / f"{i}_{copy}.jpg"
             cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -92,7 +92,8 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
         for c in cameras_.values()
     )
     worst = {
-        q: max(c["latency_ms"]["capture_to_overlay"][q] for c in cameras_.values()) for q in ("p50", "p95", "p99", "max")
+        q: max(c["latency_ms"]["capture_to_overlay"][q] for c in cameras_.values())
+        for q in ("p50", "p95", "p99", "max")
     }
     shown = {name: round(c["frames"]["shown"] / result["seconds"], 2) for name, c in cameras_.items()}
     return {
@@ -109,8 +110,12 @@ def main() -> int:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(prog="python -m tools.benchmark pipeline", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="how long to watch one camera")
-    parser.add_argument("--four-seconds", type=float, default=600, help="how long to watch four; 0 leaves it out")
-    parser.add_argument("--plain-seconds", type=float, default=30, help="how long the plain way; 0 leaves it out")
+    parser.add_argument(
+        "--four-seconds", type=float, default=600, help="how long to watch four; 0 leaves it out"
+    )
+    parser.add_argument(
+        "--plain-seconds", type=float, default=30, help="how long the plain way; 0 leaves it out"
+    )
     parser.add_argument("--json", type=Path, help="save all figures here")
     given = parser.parse_args()
     clip = cached_clip()
@@ -142,9 +147,14 @@ def main() -> int:
 def machine() -> dict[str, Any]:
     """What this was measured on."""
     model = next(
-        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        "",
     )
-    return {"cpu": model or platform.processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    return {
+        "cpu": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
 
 
 def _plain(url: str, seconds: float) -> dict[str, Any]:

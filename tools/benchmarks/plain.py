@@ -38,7 +38,9 @@ def measure(url: str, seconds: float) -> dict[str, float | int]:
         started = time.monotonic()
         rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         boxes, _, landmarks = detector.detect(rgb, landmarks=True)
-        for box, points in zip(boxes if boxes is not None else (), landmarks if boxes is not None else (), strict=True):
+        for box, points in zip(
+            boxes if boxes is not None else (), landmarks if boxes is not None else (), strict=True
+        ):
             faces_seen += 1
             crop = mask_crop(rgb, box)
             masked = networks.mask_state.classify(crop[None])[0].argmax() > 0

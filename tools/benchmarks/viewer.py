@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 
+from websockets import Origin
 from websockets.sync.client import connect
 
 
@@ -16,7 +17,8 @@ class Viewer:
     def __init__(self, url: str, cameras: list[str], width: int) -> None:
         self.pictures: Counter[str] = Counter()
         self.first_picture_s: float | None = None  # monotonic
-        self._socket = connect(url.replace("http", "ws", 1).rstrip("/") + "/ws", max_size=None, origin=url.rstrip("/"))  # type: ignore[arg-type]
+        page = url.rstrip("/")
+        self._socket = connect(page.replace("http", "ws", 1) + "/ws", max_size=None, origin=Origin(page))
         self._socket.send(json.dumps({"want": dict.fromkeys(cameras, width), "density": 1}))
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()

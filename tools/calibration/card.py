@@ -14,7 +14,7 @@ Measured = Mapping[str, tuple[Verification, Sequence[Identification]]]
 _INTRODUCTION = """# calibration.json
 
 How a cosine between two SFace embeddings becomes a likelihood ratio, and so a probability
-(`engines/recognition/calibration.py`, `matcher.py`). One logistic model for each condition and set of evidence.
+(`engines/recognition/calibration.py`, `matcher.py`). One model for each condition and set of evidence.
 
 Fitted on the Face Research Lab London Set (DeBruine and Jones, 2017, CC BY 4.0; 102 people who consented, a neutral
 and a smiling photograph each) and on validation faces of FairFace (Kärkkäinen and Joo, 2021, CC BY 4.0) as further
@@ -22,6 +22,11 @@ strangers. This project trained no network on these people; the unmasking networ
 faces. Every probe is the other photograph of the person, seen by a simulated camera
 (`tools/calibration/cctv.py`: 14 to 56 pixels between the eyes, blur, light, noise, block coding), found and gated by
 the product's own detector and limits, once as a single look and once as the mean of a track.
+
+A model is `log LR = steepness t + bend max(t, 0)^2` with t the (shared) cosine less the crossing, fitted by the log
+loss averaged over odds of 1/2, 1/20, 1/200 and 1/2000, those that one person among the enrolled has. Eye distance
+and sharpness gate and weigh looks; they are not in the models, since they would make the model ask of sharp faces
+the likeness of two photographs of one day.
 
 Made modest on purpose: steepness at the lower and crossing at the upper end of their 95 % intervals over people,
 and no ratio beyond what the number of people supports.
@@ -66,11 +71,11 @@ def card(about: About, fitted: Mapping[str, Fitted], measured: Measured) -> str:
         f"Embedder: `{about.space}`\n",
         f"Unmasking network: `{about.generator_sha256}`\n",
         "## The fit\n",
-        "Log loss (bits a pair at even odds; 1 is a coin) and ECE are of people held out, before made modest.\n",
+        "Losses (shares of what a guess by the odds alone costs) and ECE are of people held out, before made modest.\n",
         _fits(fitted),
     ]
     both = fitted.get("masked+unmasked")
-    if both and not both.strength.slopes[1]:
+    if both and not both.strength.shares[1]:
         parts.append(_NO_WEIGHT)
     if measured:
         parts += ["\n## Measured on LFW (never fitted on)\n", _lfw(about, measured)]
@@ -80,23 +85,27 @@ def card(about: About, fitted: Mapping[str, Fitted], measured: Measured) -> str:
 def _fits(fitted: Mapping[str, Fitted]) -> str:
     rows = []
     for name, f in fitted.items():
-        each = zip(MODELS[name], f.strength.slopes, f.estimate, strict=False)
+        used, before = f.strength, f.estimate
         rows.append(
             (
                 name,
-                ", ".join(f"{kind} {slope:.1f} ({before:.1f})" for kind, slope, before in each),
-                f"{f.crossing:.3f} [{f.crossing_interval[0]:.3f}, {f.crossing_interval[1]:.3f}]",
-                f"1 [{f.slope_interval[0]:.2f}, {f.slope_interval[1]:.2f}]",
-                f"{f.strength.lower:.1f} to {f.strength.upper:.1f}",
+                ", ".join(
+                    f"{kind} {share:.2f}" for kind, share in zip(MODELS[name], used.shares, strict=True)
+                ),
+                f"{used.crossing:.3f} ({before.crossing:.3f} [{f.crossing[0]:.3f}, {f.crossing[1]:.3f}])",
+                f"{used.steepness:.1f} ({before.steepness:.1f} x [{f.steepness[0]:.2f}, {f.steepness[1]:.2f}])",
+                f"{used.bend:.0f} ({before.bend:.0f})",
+                f"{used.lower:.1f} to {used.upper:.1f}",
                 f"{f.people}",
                 f"{f.strangers}",
-                f"{f.log_loss:.4f}",
+                f"{f.log_loss[0]:.4f}",
+                f"{f.log_loss[1]:.4f}",
                 f"{f.ece:.4f}",
             )
         )
     return _table(
-        "model, slopes (before made modest), crossing [95 %], steepness [95 %], bounds of log LR, people,"
-        " pairs of two, log loss, ECE",
+        "model; shares; crossing (estimate [95 %]); steepness (estimate x [95 %]); bend (estimate); bounds of log LR;"
+        " people; pairs of two; loss at even odds; loss at 1 in 100; ECE",
         rows,
     )
 
@@ -108,13 +117,13 @@ def _lfw(about: About, measured: Measured) -> str:
         at = (f"{v.true_at:.2%}", f"{v.false_at:.2%}")
         pairs.append((condition, f"{v.pairs}", f"{v.failed}", ece, f"{v.log_loss:.4f}", *at))
         rows = [(f"{said:.3f}", f"{true:.3f}", f"{count}") for said, true, _, count in v.rows]
-        details.append(f"{condition[0].upper()}{condition[1:]}:\n\n" + _table("said, true, pairs", rows))
+        details.append(f"{condition[0].upper()}{condition[1:]}:\n\n" + _table("said; true; pairs", rows))
         for g in found:
             shares = (f"{g.named_right:.2%}", f"{g.strangers_named:.2%}", f"{g.named_wrong:.2%}")
             galleries.append((condition, f"{g.gallery}", f"{g.probes}", f"{g.ece:.4f}", *shares))
-    columns = "condition, pairs, no face or unfit, ECE [95 %], log loss, one person at 0.9, two people at 0.9"
+    columns = "condition; pairs; no face or unfit; ECE [95 %]; loss; one person at 0.9; two people at 0.9"
     wide = (
-        "condition, enrolled, faces, ECE of the first candidate, enrolled and named, strangers named,"
+        "condition; enrolled; faces; ECE of the first candidate; enrolled and named; strangers named;"
         " of all names wrong"
     )
     return "\n".join(
@@ -130,5 +139,5 @@ def _lfw(about: About, measured: Measured) -> str:
 
 
 def _table(columns: str, rows: Iterable[Sequence[str]]) -> str:
-    names = columns.split(", ")
+    names = columns.split("; ")
     return "\n".join(f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows)) + "\n"

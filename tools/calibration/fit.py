@@ -77,7 +77,9 @@ def fit(pairs: Comparisons, rng: np.random.Generator, refits: int = 200) -> Fitt
     again = []
     for _ in range(refits):
         times = rng.multinomial(everyone, np.full(everyone, 1 / everyone)).astype(np.float64)
-        weight = pairs.weight * np.where(pairs.same, times[pairs.probe], times[pairs.probe] * times[pairs.owner])
+        weight = pairs.weight * np.where(
+            pairs.same, times[pairs.probe], times[pairs.probe] * times[pairs.owner]
+        )
         if weight[pairs.same].any() and weight[~pairs.same].any():
             c, k, b = bent(score, pairs.same, balanced(weight, pairs.same))
             again.append((c, k / steepness, _rise(k, b) / _rise(steepness, bend)))
@@ -169,7 +171,8 @@ def _entropy(prior: float) -> float:
 
 def logistic(cosines: Values, same: NDArray[np.bool_], weight: Values) -> Values:
     """Logistic regression at even odds, float64 [kinds + 1]: slopes, then the offset. A slope that comes out
-    negative is set to 0 and the others are fitted again."""
+    negative is set to 0 and the others are fitted again.
+    """
     one, two = weight * same, weight * ~same
     one, two = one / one.sum(), two / two.sum()
     x = np.column_stack([cosines, np.ones(len(cosines))])
@@ -205,7 +208,8 @@ def _held_out(pairs: Comparisons, score: Values, rng: np.random.Generator, folds
 
 def log_loss(log_lr: Values, same: NDArray[np.bool_], weight: Values, prior: float = 0.5) -> float:
     """The cost of a pair at a prior, as a share of what a guess by the prior alone costs. At even odds this is
-    Cllr (Brümmer and du Preez, "Application-independent evaluation of speaker detection", 2006)."""
+    Cllr (Brümmer and du Preez, "Application-independent evaluation of speaker detection", 2006).
+    """
     z = log_lr + np.log(prior / (1 - prior))
     share = balanced(weight, same) * np.where(same, 2 * prior, 2 * (1 - prior))
     return float(share @ np.logaddexp(0, np.where(same, -z, z))) / _entropy(prior)

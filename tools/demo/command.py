@@ -46,7 +46,9 @@ def demo(
             settings, camera.url("/street", credentials=True), Path(scratch), port, headless
         )
         enrol(settings)
-        console.print("Enrolled " + ", ".join(f"{name} (from {picture})" for name, picture in ENROLLED.items()))
+        console.print(
+            "Enrolled " + ", ".join(f"{name} (from {picture})" for name, picture in ENROLLED.items())
+        )
         console.print(f"Camera: {camera.url('/street')} (a clip, served over RTSP on this machine)")
         if not serve(Run(settings, report=report), seconds, None if headless else _announce):
             raise typer.Exit(1)
