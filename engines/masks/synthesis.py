@@ -109,7 +109,7 @@ def _outline(kind: Kind, wearing: Wearing, rng: np.random.Generator) -> Outline:
         Kind.CLOTH: (57.5, 72.0, 97.0, 1.06, 1.5),
         Kind.CUP: (56.0, 80.0, 92.0, 0.85, 1.2),
     }[kind]
-    chin = around(CHIN_LEVEL + 3.0, 2.2)
+    chin = around(CHIN_LEVEL + 4.5, 3.5)
     bridge, side_top = around(bridge, 2.0), around(side_top, 2.5)
     side_bottom = around(side_bottom, 2.5)
     if wearing is Wearing.BELOW_NOSE:
@@ -124,10 +124,10 @@ def _outline(kind: Kind, wearing: Wearing, rng: np.random.Generator) -> Outline:
         bridge,
         side_top,
         max(side_bottom, side_top + 8),
-        float(np.clip(around(side, 0.07), 0.7, 1.3)),
+        float(np.clip(around(side, 0.1), 0.7, 1.35)),
         float(np.clip(around(peak, 0.25), 0.9, 2.4)),
         chin,
-        float(np.clip(around(1.6 if kind is not Kind.CUP else 2.4, 0.7), 0.4, 4)),
+        float(np.clip(around(2.2 if kind is not Kind.CUP else 2.8, 1.4), 0.4, 5.5)),
         around(0, 1.0),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,6 +75,29 @@ def test_a_file_that_is_no_video_is_refused_before_anything_starts(tmp_path: Pat
     done = unvizard("replay", str(text))
     assert done.returncode == 2
     assert "notes.mp4" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gallery_that_cannot_be_read_ends_the_run_with_one_sentence_and_is_let_be(tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery.sqlite3"
+    gallery.write_text("these are no people\n" * 100)
+    site = tmp_path / "site.yaml"
+    site.write_text(f"recognition:\n  gallery: {gallery}\n")
+    done = unvizard("run", str(cached_clip()), "--config", str(site), "--port", "0")
+    assert done.returncode == 1
+    assert str(gallery) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert gallery.read_text().startswith("these are no people")
+
+
+def test_a_port_that_is_taken_ends_the_run_with_one_sentence(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(f"recognition:\n  gallery: {tmp_path / 'gallery.sqlite3'}\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = unvizard("run", str(cached_clip()), "--config", str(site), "--port", port)
+    assert done.returncode == 1
+    assert f"display.port: must be free, or 0 for any, found {port} at 127.0.0.1" in done.stderr
     assert "Traceback" not in done.stderr
 
 

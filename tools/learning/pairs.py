@@ -31,6 +31,7 @@ def jittered_transform(landmarks: NDArray[np.float32], rng: np.random.Generator)
     """The transform to the face frame as a detector's imprecise landmarks would give it, float32 [2, 3]."""
     distance = float(np.hypot(*(landmarks[1] - landmarks[0])))
     noisy = landmarks + rng.normal(0, 0.02 * distance, landmarks.shape).astype(np.float32)
+    noisy[2] += rng.normal(0, 0.07 * distance, 2)  # under a mask the nose is the detector's guess
     transform = face_transform(noisy)
     turn, scale = np.radians(rng.normal(0, 2.0)), float(np.exp(rng.normal(0, 0.03)))
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale
