@@ -35,7 +35,8 @@ _SURE_FACTOR = 4  # a face already named is looked at this many times less often
 _MOST_EMBEDDED = 3  # faces recognised in one step; the others wait for the next
 _MOST_UNMASKED = 1
 _SETTLED_NS = 100_000_000  # a face followed for less may be a ghost: no dear work for it yet
-_SHOWN_UNSEEN_NS = 200_000_000  # how long a face that is not seen is still drawn where it should be
+_SHOWN_UNSEEN_NS = 120_000_000  # how long a face that is not seen is still drawn where it should be
+_SURE_FACE = 0.9  # a less certain find is shown once it has been seen a second time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -281,6 +282,7 @@ class Inference:
             _tracked_face(track, watch.people[track.id])
             for track in watch.tracker.tracks
             if track.seen_ns >= recently and track.id in watch.people
+            if track.score >= _SURE_FACE or track.seen_ns > track.born_ns
         )
         return FrameResult(frame=picture.frame, faces=faces, stamps_ns=stamps, skipped=picture.skipped)
 
