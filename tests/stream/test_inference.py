@@ -1,0 +1,159 @@
+"""The steps of inference on frames of the demo clip, with the real networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.masks.state import MaskState
+from engines.recognition.calibration import Calibration
+from engines.recognition.gallery import Gallery
+from engines.recognition.matcher import Matcher
+from engines.unmasking.mark import CAPTION, is_reconstruction
+from stream.config import Settings, parse
+from stream.inference import Inference, Picture
+from stream.messages import FaceCard, FrameReady, FrameResult
+from stream.networks import Networks, load_networks
+from stream.tracking import iou
+from tools.demo.clip import cached_clip, read_truth
+from tools.demo.enrolled import enrol
+
+FRAMES = 60
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return load_networks(Settings(), lambda name, share: None)
+
+
+@pytest.fixture(scope="module")
+def matcher(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Matcher:
+    path = tmp_path_factory.mktemp("gallery") / "gallery.sqlite3"
+    enrol(parse({"recognition": {"gallery": str(path)}}, "test"))
+    with Gallery(path) as gallery:
+        snapshot = gallery.load(networks.embedder.space)
+    return Matcher(snapshot, Calibration.load(), 0.5, networks.engines["unmask"].model_sha256)
+
+
+@pytest.fixture(scope="module")
+def clip() -> Path:
+    return cached_clip()
+
+
+@pytest.fixture(scope="module")
+def pictures(clip: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(clip)) as container:
+        return [
+            frame.to_ndarray(format="rgb24")
+            for _, frame in zip(range(FRAMES), container.decode(video=0), strict=False)
+        ]
+
+
+def announced(number: int, rgb: NDArray[np.uint8], camera: str = "street") -> Picture:
+    frame = FrameReady(
+        camera=camera,
+        sequence=number + 1,
+        ring="ring",
+        slot=0,
+        generation=2,
+        width=rgb.shape[1],
+        height=rgb.shape[0],
+        media_ns=number * 40_000_000,
+        wall_ns=0,
+        received_ns=0,
+        captured_ns=0,
+    )
+    return Picture(frame, rgb, {})
+
+
+def watched(
+    networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
+) -> tuple[list[FrameResult], list[FaceCard]]:
+    inference = Inference(Settings(), networks, matcher, clock_ns=lambda: 0)
+    results, cards = [], []
+    for number, rgb in enumerate(pictures):
+        of_frame, new_cards = inference.step([announced(number, rgb)])
+        results += of_frame
+        cards += new_cards
+    return results, cards
+
+
+@pytest.fixture(scope="module")
+def seen(
+    networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
+) -> tuple[list[FrameResult], list[FaceCard]]:
+    return watched(networks, matcher, pictures)
+
+
+def test_the_same_frames_give_the_same_annotations_and_cards(
+    networks: Networks,
+    matcher: Matcher,
+    pictures: list[NDArray[np.uint8]],
+    seen: tuple[list[FrameResult], list[FaceCard]],
+) -> None:
+    assert watched(networks, matcher, pictures) == seen
+
+
+def test_clear_faces_are_followed_on_every_frame_and_named_right(
+    clip: Path, seen: tuple[list[FrameResult], list[FaceCard]]
+) -> None:
+    results, _ = seen
+    clear = found = 0
+    for result, truth in zip(results[1:], read_truth(clip)[1:FRAMES], strict=True):
+        boxes = np.array([face.box for face in result.faces], np.float32).reshape(-1, 4)
+        for face in truth:
+            if face.visible < 0.95 or face.masked:
+                continue
+            clear += 1
+            overlap = iou(np.array([face.box], np.float32), boxes)[0]
+            found += bool(len(boxes)) and overlap.max() > 0.5
+            if len(boxes) and overlap.max() > 0.5 and (name := result.faces[int(overlap.argmax())].person):
+                assert name.split()[-1].lower() in face.person.lower(), f"frame {result.frame.sequence}"
+    assert clear > FRAMES
+    assert found / clear > 0.95
+
+
+def test_masked_faces_and_only_those_get_cards_and_every_reconstruction_is_marked(
+    seen: tuple[list[FrameResult], list[FaceCard]],
+) -> None:
+    results, cards = seen
+    assert cards
+    masks = {(r.frame.sequence, face.track): face.mask for r in results for face in r.faces}
+    for card in cards:
+        assert masks[card.sequence, card.track] in (MaskState.WORN, MaskState.WORN_WRONGLY)
+        data = np.frombuffer(card.reconstruction_png, np.uint8)
+        assert is_reconstruction(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+        assert CAPTION.encode() in card.reconstruction_png
+        assert 0 < card.painted < 1
+
+
+def test_a_picture_of_another_size_begins_new_tracks_with_new_numbers(
+    networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
+) -> None:
+    inference = Inference(Settings(), networks, matcher)
+    (large,), _ = inference.step([announced(0, pictures[0])])
+    half = cv2.resize(pictures[1], None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    (small,), _ = inference.step([announced(1, np.asarray(half, np.uint8))])
+    assert large.faces
+    assert small.faces
+    assert not {face.track for face in large.faces} & {face.track for face in small.faces}
+
+
+def test_cameras_of_one_step_do_not_mix(
+    networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
+) -> None:
+    inference = Inference(Settings(), networks, matcher)
+    empty = np.full_like(pictures[0], 90)
+    for number in range(12):
+        results, cards = inference.step(
+            [announced(number, pictures[number], "street"), announced(number, empty, "yard")]
+        )
+        assert [result.frame.camera for result in results] == ["street", "yard"]
+        assert results[1].faces == ()
+        assert all(card.camera == "street" for card in cards)
+    assert results[0].faces
