@@ -39,6 +39,7 @@ setup(
         # libGL is missing.
         "opencv-python>=4.10",
         "openvino>=2025.0",
+        "pillow>=10.3",
         "psutil>=6",
         "pydantic>=2.9",
         "pyyaml>=6",
