@@ -185,7 +185,7 @@ class Inference:
         alive = {track.id for track in watch.tracker.tracks}
         for gone in watch.people.keys() - alive:
             del watch.people[gone]
-        return watch.tracker.tracks
+        return watch.tracker.clear()
 
     def _person(self, watch: _Watch, track: Track) -> _Person:
         return watch.people.setdefault(track.id, _Person(self._new_identity()))
@@ -280,7 +280,7 @@ class Inference:
         recently = picture.frame.media_ns - _SHOWN_UNSEEN_NS
         faces = tuple(
             _tracked_face(track, watch.people[track.id])
-            for track in watch.tracker.tracks
+            for track in watch.tracker.clear()
             if track.seen_ns >= recently and track.id in watch.people
             if track.score >= _SURE_FACE or track.seen_ns > track.born_ns
         )

@@ -22,6 +22,7 @@ _REACH, _REACH_GROWTH = (
 )  # how far from where it is expected a face is taken for the same, in its own sizes, and
 # how much farther for each second since it was seen: at three frames a second a near face moves by its own width
 _SAME_SIZE = 1.6  # largest ratio of sizes
+_MOSTLY, _CLEARLY = 0.4, 0.1  # share of a box that lies on another, and how much more certain that one is
 _COLLISION = 0.6  # IoU from which two boxes are one face
 _LOST_FACE = 0.25  # IoU of expected and refined box under which the refinement went astray
 _VELOCITY_MEMORY = 0.6  # share of the old velocity that stays when a new one is measured
@@ -98,6 +99,18 @@ class Tracker:
         self.next_id = next_id
         self.tracks: list[Track] = []
 
+    def clear(self) -> list[Track]:
+        """The tracks without those that lie mostly on a clearly more certain one: a collar under a chin, a face found
+        twice. They live on, because the more certain one may walk away.
+        """
+        if len(self.tracks) < 2:
+            return list(self.tracks)
+        boxes = np.stack([track.box for track in self.tracks])
+        scores = np.array([track.score if track.visible else 0.0 for track in self.tracks])
+        covered = (_shared(boxes, boxes) / np.maximum(_areas(boxes), 1e-9)[:, None]) > _MOSTLY
+        shadowed = covered & (scores[None] > scores[:, None] + _CLEARLY)
+        return [track for track, by in zip(self.tracks, shadowed, strict=True) if not by.any()]
+
     def expected(self, now_ns: int) -> NDArray[np.float32]:
         """Where the tracks should be now: float32 [K, 4], in the order of `tracks`."""
         if not self.tracks:
@@ -158,13 +171,20 @@ class Tracker:
 
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """Intersection over union of boxes a [M, 4] with boxes b [N, 4]: float32 [M, N]."""
+    inside = _shared(a, b)
+    union = _areas(a)[:, None] + _areas(b)[None] - inside
+    return (inside / np.maximum(union, 1e-9)).astype(np.float32)
+
+
+def _shared(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The area [M, N] that boxes a [M, 4] share with boxes b [N, 4]."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.prod(np.clip(high - low, 0, None), axis=2)
-    area_a = np.prod(np.clip(a[:, 2:] - a[:, :2], 0, None), axis=1)
-    area_b = np.prod(np.clip(b[:, 2:] - b[:, :2], 0, None), axis=1)
-    union = area_a[:, None] + area_b[None] - inside
-    return (inside / np.maximum(union, 1e-9)).astype(np.float32)
+    return np.prod(np.clip(high - low, 0, None), axis=2)
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
 
 
 def _centre(box: NDArray[np.float32]) -> tuple[float, float, float]:

@@ -88,6 +88,24 @@ def test_a_new_face_gets_a_new_number_and_numbers_are_never_used_twice() -> None
     assert [track.id for track in followed.tracks] == [3]
 
 
+def test_a_doubtful_find_on_a_certain_face_is_not_a_face_of_its_own_until_that_one_walks_away() -> None:
+    followed = tracker()
+    face_, collar = at(100, 100), at(105, 130, 50)
+    both = faces(face_, collar)
+    followed.search(Faces(both.boxes, np.array([0.99, 0.75], np.float32), both.landmarks), 0)
+    assert [track.id for track in followed.clear()] == [1]
+    apart = faces(at(160, 100), collar)
+    followed.follow(Faces(apart.boxes, np.array([0.99, 0.75], np.float32), apart.landmarks), FRAME_NS)
+    followed.search(Faces(apart.boxes, np.array([0.99, 0.75], np.float32), apart.landmarks), 2 * FRAME_NS)
+    assert 2 in {track.id for track in followed.clear()}
+
+
+def test_two_certain_faces_that_overlap_are_both_faces() -> None:
+    followed = tracker()
+    followed.search(faces(at(100), at(130)), 0)
+    assert len(followed.clear()) == 2
+
+
 def test_overlap_of_boxes_is_their_intersection_over_their_union() -> None:
     a: NDArray[np.float32] = np.array([[0, 0, 10, 10]], np.float32)
     b: NDArray[np.float32] = np.array([[5, 0, 15, 10], [20, 20, 30, 30], [0, 0, 10, 10]], np.float32)
