@@ -190,7 +190,7 @@ def test_a_lost_camera_is_said_to_be_lost_and_shown_again_within_two_seconds_of_
             eventually(lambda: run.shown("b") > others + 10, 10, "the other camera goes on")
             before = run.shown("a")
             lost.start()
-            assert eventually(lambda: run.shown("a") > before, 10, "the camera shown again") < 2.5
+            assert eventually(lambda: run.shown("a") > before, 10, "the camera shown again") < 2.0
 
 
 def test_two_replays_of_a_recording_show_every_frame_and_give_the_same_pictures(
