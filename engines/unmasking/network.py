@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 SIZE = 128
 WIDTHS = (32, 64, 128, 256)
-DILATIONS = (1, 2, 4, 1)
+DILATIONS = (1, 2)
+COLOURS = 8
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -38,14 +39,14 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """x -> (rgb, mask logit): 7 M parameters, 1 GMAC at 128 x 128.
+    """x -> (rgb, mask logit): 3.6 M parameters, 0.6 GMAC at 128 x 128.
 
     Space-to-depth stem (no pixel is thrown away), 32-64-128-256 channels at 64, 32, 16 and 8 pixels,
-    dilated residual blocks at the bottom, nearest x2 and 3 x 3 on the way up (no checkerboards) with
-    skips, pixel-shuffle head with four channels. BatchNorm folds away on export. In the face frame a mouth
-    is always about where mouths are: two learned maps say so, one of features after the first level and
-    one of the four output channels (`prior`, best started from the mean face), which convolutions alone
-    need many times as long to learn.
+    dilated residual blocks at the bottom; on the way up 1 x 1, nearest x2 (no checkerboards) and 3 x 3 over
+    what the skip brings, pixel-shuffle head with four channels. BatchNorm folds away on export. In the face
+    frame a mouth is always about where mouths are: two learned maps say so, one of features after the first
+    level and one of the four output channels (`prior`, best started from the mean face), which convolutions
+    alone need many times as long to learn.
     """
 
     def __init__(self) -> None:
@@ -53,19 +54,22 @@ class Generator(nn.Module):
         self.down = nn.ModuleList()
         before = 12
         for level, width in enumerate(WIDTHS):
-            self.down.append(nn.Sequential(_conv(before, width, 2 if level else 1), _conv(width, width)))
+            blocks = [_conv(before, width, 2 if level else 1)]
+            if level < len(WIDTHS) - 1:
+                blocks.append(_conv(width, width))
+            self.down.append(nn.Sequential(*blocks))
             before = width
         self.bottom = nn.Sequential(*(Residual(WIDTHS[-1], d) for d in DILATIONS))
         self.lift, self.join = nn.ModuleList(), nn.ModuleList()
         for low, high in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True):
-            self.lift.append(_conv(low, high))
+            self.lift.append(nn.Conv2d(low, high, 1))
             self.join.append(_conv(2 * high, high))
-        self.head = nn.Conv2d(WIDTHS[0], 16, 3, padding=1)
+        self.head = nn.Conv2d(WIDTHS[0], 16 + 2 * COLOURS, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(1, WIDTHS[0], SIZE // 2, SIZE // 2))
         self.prior = nn.Parameter(torch.zeros(1, 16, SIZE // 2, SIZE // 2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x: [N, 3, 128, 128] in -1..1. Returns rgb [N, 3, 128, 128] in -1..1 and logit [N, 1, 128, 128]."""
+        """x: [N, 3, 128, 128] in -1..1. Returns rgb [N, 3, 128, 128], about -1..1, and logit [N, 1, 128, 128]."""
         h = F.pixel_unshuffle(x, 2)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
@@ -73,10 +77,23 @@ class Generator(nn.Module):
             skips.append(h)
         h = self.bottom(h)
         for lift, join, skip in zip(self.lift, self.join, skips[-2::-1], strict=True):
-            h = lift(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+            h = F.interpolate(lift(h), scale_factor=2.0, mode="nearest")
             h = join(torch.cat([h, skip], 1))
-        out = F.pixel_shuffle(self.head(h) + self.prior, 2)
-        return torch.tanh(out[:, :3]), out[:, 3:]
+        detail, sought, mixed = torch.split(self.head(h), [16, COLOURS, COLOURS], 1)
+        out = F.pixel_shuffle(detail + self.prior, 2)
+        colour = F.interpolate(palette(F.avg_pool2d(x, 2), sought, mixed), scale_factor=2.0, mode="nearest")
+        return colour + out[:, :3], out[:, 3:]
+
+
+def palette(x: Tensor, sought: Tensor, mixed: Tensor) -> Tensor:
+    """Each place's colour as a mixture of colours that were sought all over the picture.
+
+    x: [N, 3, H, W]. sought: logits [N, K, H, W] of where each of K colours is to be taken from. mixed: logits
+    [N, K, H, W] of the share each has at a place. Returns [N, 3, H, W], within the range of x.
+    """
+    colours = torch.softmax(sought.flatten(2), 2) @ x.flatten(2).transpose(1, 2)  # [N, K, 3]
+    shares = torch.softmax(mixed, 1).flatten(2)
+    return (colours.transpose(1, 2) @ shares).reshape(x.shape)
 
 
 def blend(x: Tensor, rgb: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +114,7 @@ class Unmask(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Composite and mask of x."""
         rgb, logit = self.generator(x * (1 / 127.5) - 1)
-        return blend(x, rgb * 127.5 + 127.5, logit)
+        return blend(x, torch.clamp(rgb * 127.5 + 127.5, 0, 255), logit)
 
 
 class Discriminator(nn.Module):
@@ -106,15 +123,18 @@ class Discriminator(nn.Module):
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         norm = nn.utils.parametrizations.spectral_norm
-        layers: list[nn.Module] = []
+        self.layers = nn.ModuleList()
         before = 3
         for step in range(3):
-            layers += [norm(nn.Conv2d(before, width << step, 4, 2, 1)), nn.LeakyReLU(0.2, inplace=True)]
+            self.layers.append(norm(nn.Conv2d(before, width << step, 4, 2, 1)))
             before = width << step
-        layers += [norm(nn.Conv2d(before, before, 3, 1, 1)), nn.LeakyReLU(0.2, inplace=True)]
-        layers.append(norm(nn.Conv2d(before, 1, 3, 1, 1)))
-        self.layers = nn.Sequential(*layers)
+        self.layers.append(norm(nn.Conv2d(before, before, 3, 1, 1)))
+        self.verdict = norm(nn.Conv2d(before, 1, 3, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Verdicts [N, 1, H / 8, W / 8]: above 0 for a photograph."""
-        return self.layers(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Verdicts [N, 1, H / 8, W / 8], above 0 for a photograph, and the features of each layer below."""
+        features = []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.2)
+            features.append(x)
+        return self.verdict(x), features

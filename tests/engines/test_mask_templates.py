@@ -52,6 +52,24 @@ def test_a_wrong_entry_is_named(tmp_path, section, message):
         read_templates(tmp_path)
 
 
-def test_a_folder_without_a_list_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold a masks\.cfg, found none"):
+def test_pictures_without_a_list_are_fitted_by_the_box_around_them(tmp_path):
+    write_folder(tmp_path, [])
+    (tmp_path / "masks" / "masks.cfg").unlink()
+    cv2.imwrite(str(tmp_path / "opaque.png"), np.zeros((9, 9, 3), np.uint8))
+    masks = read_templates(tmp_path)
+    assert list(masks) == ["blue"]
+    face = np.full((224, 224, 3), 180, np.uint8)
+    _, plain = apply_template(face, RECOGNITION_POINTS * 2, masks["blue"])
+    assert plain[184, 112] == 1 and plain[103, 76] == 0
+    varied = [
+        apply_template(face, RECOGNITION_POINTS * 2, masks["blue"], np.random.default_rng(seed))
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(varied[0][0], varied[1][0])
+    assert not np.array_equal(varied[0][0], varied[2][0])
+    assert all(alpha[184, 112] > 0.9 for _, alpha in varied)
+
+
+def test_a_folder_without_masks_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold a masks\.cfg or RGBA pictures of masks, found neither"):
         read_templates(tmp_path)

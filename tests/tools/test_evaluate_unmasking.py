@@ -1,0 +1,78 @@
+"""The evaluation of generators, run as a person runs it, and its measures on cases whose answer is known."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tools.learning.features import frechet, kernel_distance
+from tools.unmasking.measures import cross_identity
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "tools" / "demo" / "pictures"
+
+
+def evaluate(*arguments):
+    command = [sys.executable, "-m", "tools.evaluate_unmasking", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_a_folder_of_any_pictures_is_measured_beside_the_controls(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, path in enumerate(sorted(PICTURES.glob("*.jpg"))[:2]):
+        picture = cv2.imread(str(path))
+        scale = 500 / max(picture.shape[:2])
+        cv2.imwrite(str(folder / f"{i}.jpg"), cv2.resize(picture, None, fx=scale, fy=scale))
+    cv2.imwrite(str(folder / "nobody.png"), np.full((200, 200, 3), 90, np.uint8))
+    done = evaluate(
+        "--images", folder, "--json", tmp_path / "figures.json", "--sheet", tmp_path / "sheet.png"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "figures.json").read_text())
+    assert report["protocol"]["faces"] == 2 and report["protocol"]["pictures_without_a_face"] == 1
+    ours, left_on = report["unmask"]["all"], report["control: mask left on"]["all"]
+    assert 0 < ours["l1"]["mean"] < left_on["l1"]["mean"] < 1
+    assert 0.3 < ours["mask_iou"]["mean"] <= 1
+    assert ours["perceptual[efficientnet-lite0]"]["mean"] < left_on["perceptual[efficientnet-lite0]"]["mean"]
+    assert set(report["unmask"]["conditions"]) == {"40 px face", "dark", "infrared"}
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (128 * 7, 150 + 2 * 128, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--images", "/nowhere"), "--images: must be a folder, found /nowhere"),
+        (("--images", PICTURES, "--also", "file.onnx"), "--also: must be NAME=FILE.onnx, found 'file.onnx'"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, sentence):
+    done = evaluate(*arguments)
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_the_distances_of_sets_know_equal_and_unequal_ones():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(400, 6)).astype(np.float32), rng.normal(size=(400, 6)).astype(np.float32)
+    assert abs(frechet(a, a)) < 1e-9
+    # Two normal distributions that differ in their mean alone are that far apart: 6 * 2 ** 2.
+    assert frechet(a, b + 2) == pytest.approx(24, rel=0.1)
+    assert abs(kernel_distance(a, b)) < 0.05 < kernel_distance(a, b + 1)
+
+
+def test_identity_is_compared_across_photographs_only():
+    rng = np.random.default_rng(1)
+    people = rng.normal(size=(30, 128))
+    one, other = (people + 0.3 * rng.normal(size=people.shape) for _ in range(2))
+    rows = np.concatenate([one, other]).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    names = [f"p{i}" for i in range(30)] * 2
+    found = cross_identity(rows, rows, names)
+    assert found["genuine_comparisons"] == 60
+    assert found["equal_error_rate"] < 0.01 and found["same_person_cosine"] < 0.98
+    assert cross_identity(rows, rows, [""] * 60) == {}

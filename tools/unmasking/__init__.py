@@ -1,0 +1,1 @@
+"""The parts of evaluate_unmasking: cases, controls, measures and the contact sheet."""
