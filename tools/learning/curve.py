@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-_COLOURS = ((200, 90, 30), (40, 40, 200), (60, 150, 60))
+_COLOURS = ((200, 90, 30), (40, 40, 200), (60, 150, 60), (170, 60, 170))
 _WIDTH, _HEIGHT, _EDGE = 960, 480, 56
 
 
@@ -45,14 +45,14 @@ def draw_curve(path: Path, rows: Sequence[tuple[float, ...]], names: Sequence[st
         xs = _EDGE + smooth[:, 0] / max(last, 1e-9) * (_WIDTH - 2 * _EDGE)
         ys = _HEIGHT - _EDGE - (values[:, i] - low) / (high - low) * (_HEIGHT - 2 * _EDGE)
         points = np.stack([xs, ys], 1).astype(np.int32)
-        cv2.polylines(picture, [points], False, _COLOURS[i % 3], 2, cv2.LINE_AA)
+        cv2.polylines(picture, [points], False, _COLOURS[i % len(_COLOURS)], 2, cv2.LINE_AA)
         cv2.putText(
             picture,
             name,
-            (_EDGE + 10 + 300 * i, 30),
+            (_EDGE + 10 + (_WIDTH - 2 * _EDGE) // max(3, len(names)) * i, 30),
             cv2.FONT_HERSHEY_SIMPLEX,
             0.55,
-            _COLOURS[i % 3],
+            _COLOURS[i % len(_COLOURS)],
             1,
             cv2.LINE_AA,
         )
