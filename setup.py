@@ -28,6 +28,7 @@ setup(
         "engines": ["weights/*.onnx", "weights/*.json", "weights/*.md"],
         "stream.display": ["static/*"],
         "tools.demo": ["pictures/*"],
+        "tools.study": ["static/*"],
     },
     install_requires=[
         "av>=16",

@@ -1,0 +1,1 @@
+"""The human study: can people tell photographs from reconstructions?"""
