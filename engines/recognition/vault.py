@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
-import stat
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from engines.secret_file import mode_for_others, write_once
 
 _KEY_BYTES, _NONCE_BYTES = 32, 12
 
@@ -31,14 +31,14 @@ class Vault:
     def open(cls, path: Path) -> Vault:
         """The vault of a key file. Raises VaultError."""
         try:
-            key, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+            key, mode = path.read_bytes(), mode_for_others(path)
         except FileNotFoundError:
             raise VaultError(
                 f"{path}: the gallery's key is missing; without it nothing in the gallery can be read"
             ) from None
         except OSError as error:
             raise VaultError(f"{path}: the key cannot be read: {error.strerror}") from None
-        if mode & 0o077:
+        if mode:
             raise VaultError(f"{path}: only its owner may read the key (chmod 600), found mode {mode:o}")
         if len(key) != _KEY_BYTES:
             raise VaultError(f"{path}: a key has {_KEY_BYTES} bytes, found {len(key)}")
@@ -48,20 +48,8 @@ class Vault:
     def create(cls, path: Path) -> Vault:
         """The vault of a key file, which is made (mode 0600) if it is not there. Raises VaultError."""
         if not path.exists():
-            part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
             try:
-                handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                try:
-                    os.write(handle, secrets.token_bytes(_KEY_BYTES))
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
-                try:
-                    os.link(part, path)  # whole or not at all, and never over a key that is there already
-                except FileExistsError:
-                    pass  # another process was first
-                finally:
-                    part.unlink()
+                write_once(path, secrets.token_bytes(_KEY_BYTES))
             except OSError as error:
                 raise VaultError(f"{path}: the key cannot be written: {error.strerror}") from None
         return cls.open(path)

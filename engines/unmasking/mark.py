@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.unmasking import watermark
+from engines.unmasking.claim import CAPTION, Signer, attributes
 
-CAPTION = "AI reconstruction, not evidence"
+__all__ = ["CAPTION", "STRIP", "TILE", "is_reconstruction", "mark", "marked_png"]
+
 TILE = 256
 """Pixels across the enlarged face: below this the caption could not be read."""
 STRIP = 30
@@ -19,7 +21,7 @@ _OUTLINE = (255, 196, 0)
 _STRIP_COLOUR = (120, 16, 16)
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    '<rdf:Description {claim}xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
     'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/'
     'compositeWithTrainedAlgorithmicMedia"/></rdf:RDF></x:xmpmeta>'
 )
@@ -65,11 +67,13 @@ def marked_png(
     reconstruction: NDArray[np.uint8],
     mask: NDArray[np.float32],
     original: NDArray[np.uint8] | None = None,
+    signer: Signer | None = None,
 ) -> bytes:
     """What `mark` makes, as a PNG file whose metadata say what it is: the one way to a file.
 
     Two chunks: tEXt "Comment" with CAPTION, and XMP with IPTC's DigitalSourceType for pictures that were
-    partly made by a trained model. Raises ValueError as `mark` does.
+    partly made by a trained model and, given a signer, the installation's signed claim. Raises ValueError
+    as `mark` does.
     """
     marked = mark(reconstruction, mask, original)
     ok, data = cv2.imencode(".png", cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))
@@ -78,7 +82,8 @@ def marked_png(
     plain = data.tobytes()
     header = 8 + 25  # signature and IHDR, after which text chunks may stand
     text = _chunk(b"tEXt", b"Comment\0" + CAPTION.encode("latin-1"))
-    xmp = _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _XMP.encode())
+    claim = attributes(None if signer is None else signer.sign(marked))
+    xmp = _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _XMP.format(claim=claim).encode())
     return plain[:header] + text + xmp + plain[header:]
 
 
