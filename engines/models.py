@@ -130,6 +130,11 @@ def prepare(
     return models
 
 
+def from_file(name: str, path: Path) -> Model:
+    """A network of one's own in the place of the named one; it is checked each time. Raises ModelError."""
+    return _described(name, path, read_safely(path, name))
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a file, hexadecimal."""
     with path.open("rb") as file:
@@ -211,16 +216,20 @@ def _made(cache: Path, name: str) -> Model:
             proto = read_safely(path, name)
         else:
             raise ModelError(f"{name}: {path} is missing; it is part of the source tree, so fetch it again")
-        dims = proto.graph.input[0].type.tensor_type.shape.dim
-        model = Model(
-            name,
-            path,
-            file_sha256(path),
-            tuple(d.dim_value if d.HasField("dim_value") else None for d in dims),
-            tuple(o.name for o in proto.graph.output),
-        )
+        model = _described(name, path, proto)
         _remember(cache, model)
         return model
+
+
+def _described(name: str, path: Path, proto: Any) -> Model:
+    dims = proto.graph.input[0].type.tensor_type.shape.dim
+    return Model(
+        name,
+        path,
+        file_sha256(path),
+        tuple(d.dim_value if d.HasField("dim_value") else None for d in dims),
+        tuple(o.name for o in proto.graph.output),
+    )
 
 
 def _remember(cache: Path, model: Model) -> None:

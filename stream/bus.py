@@ -1,9 +1,10 @@
 """ZeroMQ between the stages of one machine: where each stage listens, and how messages are taken.
 
-Two sockets, both PUSH -> PULL over ipc in the run's own directory (mode 0700):
+Three sockets, all PUSH -> PULL over ipc in the run's own directory (mode 0700):
 
     frames   capture   -> inference   descriptors; the reader drains them and keeps the newest of each camera
     results  everyone  -> overlay     results, cards and states; all are wanted
+    archive  everyone  -> recorder    the cameras' own packets, results, looks and cards; there only while recording
 
 Descriptors are small (pixels stay in the ring), so nothing is conflated or dropped inside ZeroMQ, where it
 could not be counted: PUB/SUB with a high-water mark drops the newest message and keeps the stale ones.
@@ -20,6 +21,7 @@ from stream.messages import AnyMessage, BadMessage, decode, encode
 
 FRAMES = "frames"
 RESULTS = "results"
+ARCHIVE = "archive"
 _HIGH_WATER = 1000
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -27,6 +28,14 @@ from stream.capture.address import AddressError, redact, source_kind
 Probability = Annotated[float, Field(gt=0, lt=1)]
 LocalPath = Annotated[Path, Field(strict=False), AfterValidator(lambda path: path.expanduser())]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+RecordingMode = Annotated[
+    Literal["off", "continuous", "events", "motion"],
+    BeforeValidator(
+        lambda value: "off" if value is False else value
+    ),  # YAML reads off without quotes as false
+]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ConfigError(ValueError):
@@ -35,6 +44,28 @@ class ConfigError(ValueError):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+
+
+def _tuples(value: Any) -> Any:
+    """The lists of YAML and JSON as the tuples that settings hold, at every depth."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+Listed = BeforeValidator(_tuples)
+
+
+def _time_of_day(value: Any) -> Any:
+    # YAML reads 22:30 without quotes as the number 1350, in base sixty.
+    return f"{value // 60:02d}:{value % 60:02d}" if type(value) is int and 0 <= value < 1440 else value
+
+
+TimeOfDay = Annotated[str, BeforeValidator(_time_of_day), Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+def _differ(where: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{where}: names must differ, found {name!r} {names.count(name)} times")
 
 
 class Camera(_Strict):
@@ -46,6 +77,7 @@ class Camera(_Strict):
     reader: Literal["auto", "rtp", "av"] = "auto"
     decoder: Literal["auto", "software"] = "auto"
     timeout_s: Annotated[float, Field(ge=0.5, le=60)] = 3.0
+    recording: RecordingMode | None = None
 
     @field_validator("url")
     @classmethod
@@ -61,13 +93,8 @@ class Detection(_Strict):
     """MTCNN, and how often it searches a whole frame."""
 
     min_face: Annotated[int, Field(ge=12, le=1000)] = 40
-    thresholds: tuple[Probability, Probability, Probability] = (0.6, 0.7, 0.7)
+    thresholds: Annotated[tuple[Probability, Probability, Probability], Listed] = (0.6, 0.7, 0.7)
     every_ms: Annotated[int, Field(ge=0, le=5000)] = 240
-
-    @field_validator("thresholds", mode="before")
-    @classmethod
-    def _from_list(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
 
 
 class Tracking(_Strict):
@@ -90,6 +117,7 @@ class Unmasking(_Strict):
 
     enabled: bool = True
     every_ms: Annotated[int, Field(ge=40, le=60000)] = 1000
+    generator: LocalPath | None = None
 
 
 class Recognition(_Strict):
@@ -108,6 +136,12 @@ class Engines(_Strict):
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     cache: LocalPath = Path("~/.cache/unvizard/engines")
+
+
+class Signing(_Strict):
+    """Who signs reconstructions and evidence bundles."""
+
+    key: LocalPath = Path("~/.local/share/unvizard/signing.key")
 
 
 class Display(_Strict):
@@ -134,31 +168,153 @@ class Ring(_Strict):
     slots: Annotated[int, Field(ge=4, le=256)] = 16
 
 
+class Recording(_Strict):
+    """Footage that is kept."""
+
+    mode: RecordingMode = "off"
+    folder: LocalPath = Path("~/.local/share/unvizard/recordings")
+    segment_s: Annotated[float, Field(ge=10, le=3600)] = 60.0
+    pre_roll_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    post_roll_s: Annotated[float, Field(ge=0, le=300)] = 10.0
+    keep_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
+    keep_gb: Annotated[float, Field(gt=0)] = 100.0
+    keep_free_gb: Annotated[float, Field(ge=0)] = 5.0
+    keep_faces: bool = True
+
+
+class Zone(_Strict):
+    """A part of a camera's picture."""
+
+    name: Name
+    camera: str
+    points: Annotated[tuple[tuple[Share, Share], ...], Listed, Field(min_length=3)]
+
+
+class Rule(_Strict):
+    """What makes a sighting an event, and who is told."""
+
+    name: Name
+    cameras: Annotated[tuple[str, ...], Listed] = ()
+    who: Literal["anyone", "person", "unknown", "enrolled"] = "anyone"
+    person: str | None = None
+    mask: Literal["any", "none", "worn", "worn_wrongly"] = "any"
+    zone: str | None = None
+    from_time: TimeOfDay | None = None
+    to_time: TimeOfDay | None = None
+    days: Annotated[tuple[Weekday, ...], Listed] = ()
+    dwell_s: Annotated[float, Field(ge=0, le=86400)] = 0.5
+    cooldown_s: Annotated[float, Field(ge=1, le=86400)] = 60.0
+    send_to: Annotated[tuple[str, ...], Listed] = ()
+    snapshot: bool = False
+    expires_h: Annotated[float, Field(gt=0, le=8760)] = 72.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Rule:
+        if (self.who == "person") != (self.person is not None):
+            raise ValueError(
+                f"rule {self.name!r}: person must be given with who: person, and only then, "
+                f"found who: {self.who} and person: {self.person}"
+            )
+        if (self.from_time is None) != (self.to_time is None):
+            raise ValueError(
+                f"rule {self.name!r}: from_time and to_time must be given together, "
+                f"found {self.from_time} and {self.to_time}"
+            )
+        if self.from_time is not None and self.from_time == self.to_time:
+            raise ValueError(
+                f"rule {self.name!r}: from_time and to_time must differ (leave both out for the whole day), "
+                f"found {self.from_time} twice"
+            )
+        return self
+
+
+class WebHook(_Strict):
+    """An address that is sent events, by HTTP POST."""
+
+    name: Name
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+    secret: str | None = None
+    timeout_s: Annotated[float, Field(ge=0.5, le=60)] = 5.0
+
+
+class Mqtt(_Strict):
+    """A broker that events are published to."""
+
+    name: Name
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    topic: Annotated[str, Field(pattern=r"^[^+#\x00]+$")] = "unvizard/events"
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+
+
+class Events(_Strict):
+    """Rules, and where what they find is sent."""
+
+    rules: Annotated[tuple[Rule, ...], Listed] = ()
+    zones: Annotated[tuple[Zone, ...], Listed] = ()
+    web_hooks: Annotated[tuple[WebHook, ...], Listed] = ()
+    mqtt: Annotated[tuple[Mqtt, ...], Listed] = ()
+
+    @model_validator(mode="after")
+    def _names_lead_somewhere(self) -> Events:
+        _differ("events.rules", [rule.name for rule in self.rules])
+        _differ("events.zones", [zone.name for zone in self.zones])
+        targets = [hook.name for hook in self.web_hooks] + [broker.name for broker in self.mqtt]
+        _differ("events: web hooks and brokers", targets)
+        zones = {zone.name for zone in self.zones}
+        for rule in self.rules:
+            if rule.zone is not None and rule.zone not in zones:
+                raise ValueError(
+                    f"events.rules: the zone of rule {rule.name!r} is not defined, found {rule.zone!r}"
+                )
+            for target in rule.send_to:
+                if target not in targets:
+                    raise ValueError(
+                        f"events.rules: rule {rule.name!r} sends to what is not defined, found {target!r}"
+                    )
+        return self
+
+
 class Settings(_Strict):
     """Everything that can be set."""
 
-    cameras: tuple[Camera, ...] = ()
+    cameras: Annotated[tuple[Camera, ...], Listed] = ()
     detection: Detection = Detection()
     tracking: Tracking = Tracking()
     quality: Quality = Quality()
     unmasking: Unmasking = Unmasking()
     recognition: Recognition = Recognition()
     engines: Engines = Engines()
+    signing: Signing = Signing()
     display: Display = Display()
     ring: Ring = Ring()
-
-    @field_validator("cameras", mode="before")
-    @classmethod
-    def _from_list(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+    recording: Recording = Recording()
+    events: Events = Events()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Settings:
-        names = [camera.name for camera in self.cameras]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"cameras: names must differ, found {name!r} {names.count(name)} times")
+        _differ("cameras", [camera.name for camera in self.cameras])
         return self
+
+    def recording_mode(self, camera: str) -> RecordingMode:
+        """How a camera is recorded: its own setting, else the one for all."""
+        own = next((each.recording for each in self.cameras if each.name == camera), None)
+        return own or self.recording.mode
+
+    def without_recording(self) -> Settings:
+        """The same, where nothing is to be kept."""
+        cameras = tuple(camera.model_copy(update={"recording": None}) for camera in self.cameras)
+        recording = self.recording.model_copy(update={"mode": "off"})
+        return self.model_copy(update={"cameras": cameras, "recording": recording, "events": Events()})
+
+    @property
+    def recording_active(self) -> bool:
+        """Whether anything is to be kept: footage of a camera, or events."""
+        return bool(self.events.rules) or any(
+            self.recording_mode(camera.name) != "off" for camera in self.cameras
+        )
 
 
 def load(path: Path) -> Settings:
@@ -202,16 +358,17 @@ def _sentence(problem: Any) -> str:
     rule = rule[:1].lower() + rule[1:]
     if problem["loc"] == () or (problem["loc"] and problem["loc"][-1] == "url" and "found" in rule):
         return rule if problem["loc"] == () else f"{where}: {rule}"
+    if problem["loc"][-1] in ("password", "secret") or isinstance(found, dict | list | tuple):
+        return f"{where}: {rule}"  # what was found is a secret, or may hold one
     return f"{where}: {rule}, found {redact(repr(found))}"
 
 
 def _keys_at(path: tuple[Any, ...]) -> list[str]:
     model: Any = Settings
     for part in path:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        model = Camera if part == "cameras" else annotation
+        if not isinstance(part, int):
+            model = model.model_fields[part].annotation
+            model = next(iter(get_args(model)), model)  # what a tuple holds
     return list(model.model_fields)
 
 

@@ -32,7 +32,9 @@ class Exporter:
         self.frames = 0
         self._part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._part.touch()  # fails now, not with the first picture
+        self._part.touch(
+            mode=0o600
+        )  # fails now, not with the first picture; and names are for its owner only
         self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
         self._container.metadata["comment"] = f"Annotated by Unvizard {stream.__version__}"
         self._threads = threads

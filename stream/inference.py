@@ -23,9 +23,11 @@ from engines.recognition.embedder import unmasked_crop
 from engines.recognition.matcher import Matcher
 from engines.recognition.quality import Quality, measure
 from engines.recognition.track import TrackIdentity
+from engines.unmasking.claim import Signer
 from engines.unmasking.mark import marked_png
 from stream.config import Settings
-from stream.messages import Candidate, FaceCard, FrameReady, FrameResult, TrackedFace
+from stream.looks import BestLook, make_look
+from stream.messages import Candidate, FaceCard, FaceLook, FrameReady, FrameResult, TrackedFace
 from stream.networks import Networks
 from stream.tracking import Track, Tracker
 
@@ -60,6 +62,7 @@ class _Person:
     unfit: str | None = None
     reconstruction: NDArray[np.uint8] | None = None  # RGB [128, 128, 3], of the newest unmasking
     reconstructed_ns: int = 0
+    best_look: BestLook = field(default_factory=BestLook)
 
     @property
     def mask(self) -> MaskState | None:
@@ -101,6 +104,15 @@ class _Look:
         return self.now_ns >= due_ns + (every_ms * 1_000_000 if self.searched and due_ns else 0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Recognised:
+    """A look with what was measured of it; embedding: float32 [128], of the face as seen."""
+
+    look: _Look
+    quality: Quality
+    embedding: NDArray[np.float32]
+
+
 class Inference:
     """The steps, and what they remember of each camera between two batches."""
 
@@ -110,9 +122,16 @@ class Inference:
         networks: Networks,
         matcher: Matcher,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        epoch: int = 0,
+        signer: Signer | None = None,
     ) -> None:
+        """epoch: wall time (ns) at which this process of inference began; its results carry it.
+
+        signer: signs the reconstructions; None leaves them marked, but unsigned.
+        """
         self._settings, self._networks, self._clock_ns = settings, networks, clock_ns
-        self._matcher = matcher
+        self._matcher, self._signer = matcher, signer
+        self._epoch, self._steps = epoch, 0
         self._watches: dict[str, _Watch] = {}
 
     def use(self, matcher: Matcher) -> None:
@@ -122,8 +141,9 @@ class Inference:
             for person in watch.people.values():
                 person.identity.use(matcher)
 
-    def step(self, pictures: Sequence[Picture]) -> tuple[list[FrameResult], list[FaceCard]]:
-        """Annotate one frame of each of some cameras."""
+    def step(self, pictures: Sequence[Picture]) -> tuple[list[FrameResult], list[FaceCard], list[FaceLook]]:
+        """Annotate one frame of each of some cameras. Looks are made only where something is recorded."""
+        self._steps += 1
         stamps = {"wait": self._clock_ns()}
         looks = self._find(pictures)
         stamps["detect"] = self._clock_ns()
@@ -131,9 +151,11 @@ class Inference:
         stamps["mask"] = self._clock_ns()
         cards = self._unmask(looks)
         stamps["unmask"] = self._clock_ns()
-        self._recognise(looks)
+        recognised = self._recognise(looks)
         stamps["recognise"] = self._clock_ns()
-        return [self._result(picture, stamps) for picture in pictures], cards
+        results = [self._result(picture, stamps) for picture in pictures]
+        kept = self._keep(looks, recognised) if self._settings.recording_active else []
+        return results, cards, kept
 
     # find and follow
 
@@ -231,7 +253,7 @@ class Inference:
                     track=look.track.id,
                     sequence=frame.sequence,
                     original_png=_png(crop),
-                    reconstruction_png=marked_png(picture, mask),
+                    reconstruction_png=marked_png(picture, mask, signer=self._signer),
                     painted=float((mask > 0.5).mean()),
                 )
             )
@@ -239,9 +261,9 @@ class Inference:
 
     # recognise
 
-    def _recognise(self, looks: Sequence[_Look]) -> None:
+    def _recognise(self, looks: Sequence[_Look]) -> list[_Recognised]:
         if not self._matcher.people:
-            return
+            return []
         every_ms = self._settings.recognition.every_ms
         chosen: list[tuple[_Look, Quality]] = []
         due = [look for look in looks if look.due(look.person.embed_due_ns, every_ms)]
@@ -253,10 +275,9 @@ class Inference:
             person.unfit = quality.unfit(self._settings.quality)
             if person.unfit is None:
                 chosen.append((look, quality))
-        if chosen:
-            self._embed(chosen)
+        return self._embed(chosen) if chosen else []
 
-    def _embed(self, chosen: Sequence[tuple[_Look, Quality]]) -> None:
+    def _embed(self, chosen: Sequence[tuple[_Look, Quality]]) -> list[_Recognised]:
         """One batch: each face as seen and, where it has just been unmasked, its reconstruction too."""
         crops: list[NDArray[np.uint8]] = []
         kinds: list[list[str]] = []
@@ -269,9 +290,55 @@ class Inference:
                 crops.append(unmasked_crop(raw, look.person.reconstruction))
                 kinds[-1].append(UNMASKED)
         embeddings = iter(self._networks.embedder.embed(np.stack(crops)))
+        recognised = []
         for (look, quality), of_face in zip(chosen, kinds, strict=True):
             evidence = {kind: next(embeddings) for kind in of_face}
             look.person.identity.add(look.now_ns, evidence, look.person.masked, quality.weight)
+            recognised.append(_Recognised(look, quality, evidence[RAW]))
+        return recognised
+
+    # keep
+
+    def _keep(self, looks: Sequence[_Look], recognised: Sequence[_Recognised]) -> list[FaceLook]:
+        """Faces that are better to see than before; one that is not fit to be recognised will do for the first."""
+        fit = list(recognised) if self._matcher.people else self._embed_unmatched(looks)
+        kept = [
+            self._look(each.look, each.quality.weight, each.embedding)
+            for each in fit
+            if each.look.person.best_look.surpassed_by(each.quality.weight)
+        ]
+        for look in looks:
+            if look.person.best_look.quality is None and look.due(0, 0):
+                kept.append(self._look(look, 0.0, None))
+        return kept
+
+    def _embed_unmatched(self, looks: Sequence[_Look]) -> list[_Recognised]:
+        """With nobody enrolled no face is recognised, and yet footage shall be searchable by faces."""
+        every_ns = self._settings.recognition.every_ms * 1_000_000
+        for look in looks:
+            best = look.person.best_look
+            if look.now_ns < best.due_ns or not look.due(0, 0):
+                continue
+            best.due_ns = look.now_ns + every_ns
+            quality = measure(look.picture.rgb, look.track.landmarks)
+            if quality.unfit(self._settings.quality) is None and best.surpassed_by(quality.weight):
+                transform = recognition_transform(look.track.landmarks, look.person.masked)
+                crop = warp(look.picture.rgb, transform, RECOGNITION_SIZE)
+                return [_Recognised(look, quality, self._networks.embedder.embed(crop[None])[0])]
+        return []
+
+    def _look(self, look: _Look, quality: float, embedding: NDArray[np.float32] | None) -> FaceLook:
+        look.person.best_look.quality = quality
+        return make_look(
+            look.picture.frame,
+            look.picture.rgb,
+            look.track.id,
+            look.track.box,
+            quality,
+            look.person.masked,
+            embedding if self._settings.recording.keep_faces else None,
+            self._networks.embedder.space,
+        )
 
     # say
 
@@ -284,7 +351,15 @@ class Inference:
             if track.seen_ns >= recently and track.id in watch.people
             if track.score >= _SURE_FACE or track.seen_ns > track.born_ns
         )
-        return FrameResult(frame=picture.frame, faces=faces, stamps_ns=stamps, skipped=picture.skipped)
+        return FrameResult(
+            frame=picture.frame,
+            faces=faces,
+            stamps_ns=stamps,
+            skipped=picture.skipped,
+            epoch=self._epoch,
+            step=self._steps,
+            gallery=self._matcher.snapshot.version,
+        )
 
 
 def _tracked_face(track: Track, person: _Person) -> TrackedFace:

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import cv2
 
+import stream
 from engines.backends import EngineError
 from engines.models import ModelError
 from engines.recognition.calibration import CalibrationError
 from engines.recognition.gallery import GalleryError
-from stream.bus import FRAMES, RESULTS, Inbox, Outbox
+from engines.recognition.matcher import Matcher
+from engines.signing import SigningError, SigningKey
+from engines.unmasking.claim import Signer
+from stream.bus import ARCHIVE, FRAMES, RESULTS, Inbox, Outbox
 from stream.config import Settings
 from stream.fault import Fault
 from stream.gallery_watch import GalleryWatch
@@ -28,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _POLL_MS = 50
 _STATUS_EVERY_S = 1.0
+_NOT_ARCHIVED = "the recorder did not take all that was seen: annotations of some frames are not kept"
 
 
 class Waiting:
@@ -81,6 +86,7 @@ def run(
     """Annotate frames until `stop` is set. Raises Fault when networks, calibration or gallery cannot be used."""
     cv2.setNumThreads(1)
     inbox, outbox = Inbox(directory, FRAMES), Outbox(directory, RESULTS)
+    archive = Outbox(directory, ARCHIVE) if settings.recording_active else None
     rings = RingReader(directory)
     try:
         networks = load_networks(settings, lambda name, share: beat())
@@ -88,9 +94,10 @@ def run(
         gallery = GalleryWatch(settings.recognition, networks.embedder.space, generator)
     except (CalibrationError, EngineError, GalleryError, ModelError) as error:
         raise Fault(str(error)) from error
-    inference = Inference(settings, networks, gallery.matcher)
+    signer, unsigned = open_signer(settings, generator)
+    inference = Inference(settings, networks, gallery.matcher, epoch=time.time_ns(), signer=signer)
     waiting = Waiting(live=delivery == "newest")
-    reporter = _Reporter(outbox, networks.engines, networks.notes)
+    reporter = _Reporter(outbox, archive, networks.engines, (*networks.notes, *unsigned))
     log.info("inference: ready, %d people enrolled", gallery.people)
     try:
         while not stop.is_set():
@@ -98,21 +105,40 @@ def run(
             waiting.add(inbox.drain(0 if waiting else _POLL_MS))
             began = time.monotonic()
             if pictures := _pictures(waiting, rings):
-                results, cards = inference.step(pictures)
-                for card in cards:
-                    outbox.send(card)
-                for result in results:
-                    outbox.send(result)
+                results, cards, looks = inference.step(pictures)
+                said: list[AnyMessage] = [*cards, *results]
+                for message in said:
+                    outbox.send(message)
+                if archive:
+                    # Results first: they say which tracks the pictures belong to.
+                    for_archive: list[AnyMessage] = [*results, *cards, *looks]
+                    reporter.not_archived += sum(not archive.send(message) for message in for_archive)
                 reporter.worked(time.monotonic() - began)
             if reporter.due():
                 if gallery.refresh():
                     inference.use(gallery.matcher)
-                reporter.report(gallery.people, gallery.notes)
+                reporter.report(gallery.matcher, gallery.notes)
     finally:
         gallery.close()
         rings.close()
         inbox.close()
         outbox.close()
+        if archive:
+            archive.close()
+
+
+def open_signer(settings: Settings, generator: str) -> tuple[Signer | None, tuple[str, ...]]:
+    """What signs the reconstructions of a generator ("": there is none), or a note that says why nothing does.
+
+    Live pictures do not wait for a key: without one, reconstructions are marked all the same.
+    """
+    if not generator:
+        return None, ()
+    try:
+        key = SigningKey.open(settings.signing.key)
+    except SigningError as error:
+        return None, (f"reconstructions are not signed: {error}",)
+    return Signer(key, f"unvizard {stream.__version__}", generator), ()
 
 
 def _pictures(waiting: Waiting, rings: RingReader) -> Sequence[Picture]:
@@ -132,8 +158,12 @@ def _pictures(waiting: Waiting, rings: RingReader) -> Sequence[Picture]:
 class _Reporter:
     """Says once a second how inference does."""
 
-    def __init__(self, outbox: Outbox, engines: dict[str, EngineInfo], notes: Sequence[str]) -> None:
-        self._outbox, self._engines, self._notes = outbox, engines, tuple(notes)
+    def __init__(
+        self, outbox: Outbox, archive: Outbox | None, engines: dict[str, EngineInfo], notes: Sequence[str]
+    ) -> None:
+        self._outbox, self._archive = outbox, archive
+        self._engines, self._notes = engines, tuple(notes)
+        self.not_archived = 0  # messages that the recorder did not take
         self._busy_s = 0.0
         self._last_s = -_STATUS_EVERY_S
 
@@ -143,12 +173,19 @@ class _Reporter:
     def due(self) -> bool:
         return time.monotonic() - self._last_s >= _STATUS_EVERY_S
 
-    def report(self, people: int, notes: Sequence[str]) -> None:
+    def report(self, matcher: Matcher, notes: Sequence[str]) -> None:
         now = time.monotonic()
         load = min(1.0, self._busy_s / max(now - self._last_s, 1e-9))
         self._busy_s, self._last_s = 0.0, now
-        self._outbox.send(
-            InferenceStatus(
-                engines=self._engines, notes=(*self._notes, *notes), gallery_people=people, load=load
-            )
+        own = (_NOT_ARCHIVED,) if self.not_archived else ()
+        status = InferenceStatus(
+            engines=self._engines,
+            notes=(*self._notes, *notes, *own),
+            gallery_people=matcher.people,
+            load=load,
+            gallery_version=matcher.snapshot.version,
+            calibration=matcher.calibration.sha256,
         )
+        self._outbox.send(status)
+        if self._archive:
+            self._archive.send(status)

@@ -10,6 +10,7 @@ for latency), `wall` is UTC since 1970 (for people), `media` is the stream's own
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Literal
 
@@ -81,20 +82,25 @@ class TrackedFace(msgspec.Struct, frozen=True):
 
 
 class FrameResult(Message, frozen=True):
-    """inference -> overlay: what was seen on one frame.
+    """inference -> overlay, recorder: what was seen on one frame.
 
     skipped: frames of this camera passed over since the last result, by reason. stamps_ns: monotonic time at
-    which each step of inference ended, in order.
+    which each step of inference ended, in order. epoch: wall time at which this inference process began. step:
+    counts the batches of that process from 1; the results of one batch share it. gallery: version of the gallery
+    that was matched against, 0 without one.
     """
 
     frame: FrameReady
     faces: tuple[TrackedFace, ...]
     stamps_ns: dict[str, int]
     skipped: dict[str, int]
+    epoch: int = 0
+    step: int = 0
+    gallery: int = 0
 
 
 class FaceCard(Message, frozen=True):
-    """inference -> overlay: pictures of a masked face, sent when they change. PNG files in the face frame.
+    """inference -> overlay, recorder: pictures of a masked face, sent when they change. PNG files in the face frame.
 
     reconstruction carries its mark in the pixels and in the file's metadata.
     """
@@ -105,6 +111,51 @@ class FaceCard(Message, frozen=True):
     original_png: bytes
     reconstruction_png: bytes
     painted: float  # share of the crop that was painted, 0..1
+
+
+class FaceLook(Message, frozen=True):
+    """inference -> recorder: a better picture of a track than the one before.
+
+    picture_jpeg: the face with its surroundings, from the frame as it was, at most 320 pixels a side. embedding:
+    float32 [128] of the face as seen, in the space named; empty when faces are not to be kept, or this one is unfit.
+    """
+
+    camera: str
+    track: int
+    sequence: int
+    media_ns: int
+    wall_ns: int
+    quality: float  # 0..1, as engines.recognition.quality weighs it
+    masked: bool
+    picture_jpeg: bytes
+    embedding: bytes
+    space: str
+
+
+class Packet(Message, frozen=True):
+    """capture -> recorder: one access unit as the camera sent it, in decoding order.
+
+    connection: wall time at which this connection began; the packets of two connections never share a segment.
+    codec: "h264", "hevc", or what FFmpeg calls it. parameter_sets: what a decoder needs before this unit, as Annex B
+    (or the container's extradata of other codecs); with every key packet, else empty. data: Annex B. media_ns: when it
+    is shown, equal to that of its FrameReady. clock: whose wall clock it is, the camera's (RTCP sender reports) or the
+    one of this machine. skipped: units of this camera left out since the packet before, by reason; what follows them
+    is a key packet.
+    """
+
+    camera: str
+    connection: int
+    codec: str
+    parameter_sets: bytes
+    data: bytes
+    key: bool
+    media_ns: int
+    wall_ns: int
+    clock: Literal["camera", "here"]
+    received_ns: int  # monotonic
+    width: int
+    height: int
+    skipped: dict[str, int] = {}
 
 
 class CameraStatus(Message, frozen=True):
@@ -137,12 +188,14 @@ class EngineInfo(msgspec.Struct, frozen=True):
 
 
 class InferenceStatus(Message, frozen=True):
-    """inference -> overlay: which engines run, and what fell back; at start and once a second."""
+    """inference -> overlay, recorder: which engines run, and what fell back; at start and once a second."""
 
     engines: dict[str, EngineInfo]
     notes: tuple[str, ...]
     gallery_people: int
     load: float  # share of the last second spent working, 0..1
+    gallery_version: int = 0
+    calibration: str = ""  # sha256 of the file that makes probabilities of similarities
 
 
 class StageStatus(Message, frozen=True):
@@ -153,7 +206,41 @@ class StageStatus(Message, frozen=True):
     detail: str
 
 
-AnyMessage = FrameReady | FrameResult | FaceCard | CameraStatus | InferenceStatus | StageStatus
+class CameraRecording(msgspec.Struct, frozen=True):
+    """How the recording of one camera does.
+
+    state: "off", "waiting" (for an event, motion or the camera), "recording", or "failing" (the disk takes nothing).
+    dropped: access units that are not in any segment although they should be, by reason.
+    """
+
+    mode: str
+    state: Literal["off", "waiting", "recording", "failing"]
+    detail: str  # a sentence for people; empty while all is well
+    segments: int
+    frames: int
+    bytes: int
+    dropped: dict[str, int]
+    newest_wall_ns: int  # of the newest packet on the disk; 0 before the first
+
+
+class RecorderStatus(Message, frozen=True):
+    """recorder -> overlay: how recording does; once a second."""
+
+    cameras: dict[str, CameraRecording]
+    notes: tuple[str, ...]
+
+
+AnyMessage = (
+    FrameReady
+    | FrameResult
+    | FaceCard
+    | FaceLook
+    | Packet
+    | CameraStatus
+    | InferenceStatus
+    | StageStatus
+    | RecorderStatus
+)
 
 
 class BadMessage(ValueError):
@@ -175,3 +262,8 @@ def decode(part: bytes) -> AnyMessage:
         return _decoder.decode(part)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"message of {len(part)} bytes: {error}") from None
+
+
+def annotation_hash(faces: tuple[TrackedFace, ...]) -> bytes:
+    """Eight bytes that prove two annotations of a frame to be the same, bit for bit."""
+    return hashlib.blake2b(_encoder.encode(faces), digest_size=8).digest()

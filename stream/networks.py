@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engines.backends import Engine, open_engine
 from engines.detection.mtcnn import MTCNN
 from engines.masks.state import MaskStateClassifier
-from engines.models import prepare
+from engines.models import from_file, prepare
 from engines.recognition.embedder import SFace
 from engines.unmasking.generator import Unmasker
 from stream.config import Settings
@@ -40,6 +40,8 @@ def load_networks(settings: Settings, progress: Callable[[str, float], None]) ->
     chosen = settings.engines
     names = [*_DETECTOR, "maskstate", *(["unmask"] if settings.unmasking.enabled else []), "sface"]
     models = prepare(chosen.cache, names, lambda name, share: progress(name, share / 2))
+    if settings.unmasking.enabled and settings.unmasking.generator:
+        models["unmask"] = from_file("unmask", settings.unmasking.generator)
     opened: dict[str, Engine] = {}
     for done, name in enumerate(names):
         progress(name, 0.5 + done / len(names) / 2)

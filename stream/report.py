@@ -3,6 +3,7 @@
     cameras.<name>.frames.{captured, processed, shown, skipped.<reason>}
     cameras.<name>.latency_ms.<stage or capture_to_overlay>.{p50, p95, p99, max, count}
     cameras.<name>.sightings[] {person, probability, masked, first_seen, last_seen, track, decision, mask}
+    cameras.<name>.recording {mode, state, detail, segments, frames, bytes, dropped.<reason>, newest} or null
     engines.<network> {backend, precision, model_sha256, device}
     version
 
@@ -26,7 +27,16 @@ import msgspec
 import stream
 from stream.latency import Latencies, LatenciesDump, durations_ms
 from stream.ledger import Ledger, write_whole
-from stream.messages import CameraStatus, EngineInfo, FrameResult, InferenceStatus, StageStatus
+from stream.messages import (
+    CameraRecording,
+    CameraStatus,
+    EngineInfo,
+    FrameResult,
+    InferenceStatus,
+    RecorderStatus,
+    StageStatus,
+)
+from stream.recording.tally import Recordings
 from stream.sightings import Sighting, Sightings, SightingsDump
 
 log = logging.getLogger(__name__)
@@ -63,6 +73,7 @@ class Report:
         self.load = 0.0
         self.messages_rejected = 0
         self._inference_notes: tuple[str, ...] = ()
+        self._recordings = Recordings()
         self._own_notes: list[str] = []
         if self.ledger.resumed:
             self._resume()
@@ -70,7 +81,7 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """What people should know of this run: which engines fell back, what was lost."""
-        return [*self._inference_notes, *self._own_notes]
+        return [*self._inference_notes, *self._recordings.notes, *self._own_notes]
 
     def note(self, sentence: str) -> None:
         """Add a note, once."""
@@ -87,9 +98,20 @@ class Report:
         self.engines, self._inference_notes = dict(status.engines), status.notes
         self.people, self.load = status.gallery_people, status.load
 
+    def recorder(self, status: RecorderStatus) -> None:
+        """Take in how recording does."""
+        self._recordings.see(status)
+
+    def recording(self, camera: str) -> dict[str, Any] | None:
+        """How the recording of a camera does, ready for JSON; None without a recorder."""
+        found = self._recordings.camera(camera)
+        return None if found is None else _recording(found)
+
     def stage(self, status: StageStatus) -> None:
         """Take in that a stage was started again."""
         self.restarts[status.stage] = status.restarts
+        if status.stage == "recorder":
+            self._recordings.started_again()
         if status.stage == "inference":
             for sightings in self.sightings.values():
                 sightings.end_all()
@@ -165,6 +187,7 @@ class Report:
             "faces": sightings.counts(),
             "sightings": [_sighting(sighting) for sighting in sightings.all()],
             "sightings_left_out": sightings.left_out,
+            "recording": self.recording(name),
         }
 
 
@@ -190,6 +213,12 @@ def _state(status: CameraStatus) -> dict[str, Any]:
         "detail": status.detail,
         **{name: getattr(status, name) for name in shown},
     }
+
+
+def _recording(recording: CameraRecording) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(recording)
+    newest_ns = plain.pop("newest_wall_ns")
+    return {**plain, "newest": iso(newest_ns) if newest_ns else None}
 
 
 def _sighting(sighting: Sighting) -> dict[str, Any]:

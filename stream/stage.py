@@ -62,6 +62,17 @@ def _run(job: dict[str, Any], directory: Path, stop: threading.Event) -> None:
             from stream import inference_stage
 
             inference_stage.run(settings, directory, job["delivery"], stop, beat)
+        case "playback":
+            from stream.replay import stage as replay
+            from stream.replay.selection import Selection
+
+            footage = Selection(**job["footage"])
+            replay.run(settings, directory, footage, job["real_time"], stop, beat)
+        case "recorder":
+            from stream.recording import stage as recording
+
+            os.nice(5)  # what is recorded can wait a moment in memory; the live view goes first
+            recording.run(settings, directory, stop, beat)
         case "overlay":
             from stream.display import stage as display
 
@@ -78,7 +89,9 @@ def _run(job: dict[str, Any], directory: Path, stop: threading.Event) -> None:
                 lambda: say("first_picture"),
             )
         case kind:
-            raise ValueError(f"job.kind: must be capture, inference or overlay, found {kind!r}")
+            raise ValueError(
+                f"job.kind: must be capture, inference, recorder, playback or overlay, found {kind!r}"
+            )
 
 
 def _await_word(stop: threading.Event, orphaned: threading.Event) -> None:

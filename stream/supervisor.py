@@ -20,30 +20,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from stream.bus import RESULTS, Outbox
 from stream.config import Settings
 from stream.fault import Fault
 from stream.heartbeat import silence_s
 from stream.messages import StageStatus
+from stream.replay.selection import Selection
 
 log = logging.getLogger(__name__)
 
-INFERENCE, OVERLAY = "inference", "overlay"
+INFERENCE, OVERLAY, PLAYBACK, RECORDER = "inference", "overlay", "playback", "recorder"
 _HUNG_AFTER_S = 15.0  # building engines beats too, so only a stage that is stuck is this silent
 _STOP_WITHIN_S = 8.0
+_DIE_WITHIN_S = 2.0
 _PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 _CALM_S = 10.0  # a stage that lived this long starts again at once
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is to be run. Without `live`, no frame is skipped (replay); real_time then paces it."""
+    """What is to be run. Without `live`, no frame is skipped (replay); real_time then paces it.
+
+    footage: what of a recordings folder is played in the place of cameras and inference.
+    """
 
     settings: Settings
     live: bool = True
     real_time: bool = True
     report: Path | None = None
     output: Path | None = None
+    footage: Selection | None = None
 
 
 @dataclass(slots=True)
@@ -67,13 +75,20 @@ class Supervisor:
         self._directory = directory
         self._on_event = on_event
         self._stages: dict[str, _Stage] = {}
+        settings = run.settings if run.live else run.settings.without_recording()
         common = {
             "directory": str(directory),
-            "settings": run.settings.model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json"),
             "delivery": "newest" if run.live else "every",
         }
         overlay = {"report": _text(run.report), "output": _text(run.output)}
         self._add(OVERLAY, {**common, **overlay})
+        if run.footage:
+            footage = msgspec.to_builtins(run.footage)
+            self._add(PLAYBACK, {**common, "footage": footage, "real_time": run.real_time})
+            return
+        if settings.recording_active:
+            self._add(RECORDER, common)
         self._add(INFERENCE, common)
         for index, camera in enumerate(run.settings.cameras):
             self._add(f"capture-{camera.name}", {**common, "camera": index, "real_time": run.real_time})
@@ -97,9 +112,10 @@ class Supervisor:
         return not all(stage.finished for stage in self._captures())
 
     def stop(self) -> bool:
-        """Stop capture, then inference, then overlay. False when one had to be killed."""
+        """Stop capture, then inference, then the recorder, then overlay. False when one had to be killed."""
         clean = True
-        for group in (self._captures(), [self._stages[INFERENCE]], [self._stages[OVERLAY]]):
+        others = [[self._stages[name]] for name in (INFERENCE, RECORDER, OVERLAY) if name in self._stages]
+        for group in (self._captures(), *others):
             for stage in group:
                 _tell(stage, "stop")
             deadline = time.monotonic() + _STOP_WITHIN_S
@@ -122,7 +138,7 @@ class Supervisor:
         return self._stages[name].restarts
 
     def _captures(self) -> list[_Stage]:
-        return [stage for name, stage in self._stages.items() if name.startswith("capture-")]
+        return [stage for stage in self._stages.values() if _brings_frames(stage)]
 
     def _start(self, stage: _Stage) -> None:
         (self._directory / f"{stage.name}.heartbeat").unlink(missing_ok=True)
@@ -163,7 +179,7 @@ class Supervisor:
                 log.warning("%s hangs: killed", stage.name)
                 stage.process.kill()
             return
-        if code == 0 and stage.name.startswith("capture-"):
+        if code == 0 and _brings_frames(stage):
             stage.finished = True
             return
         if stage.reader:
@@ -190,7 +206,10 @@ class Supervisor:
         except subprocess.TimeoutExpired:
             log.warning("%s did not stop within %.0f s: killed", stage.name, _STOP_WITHIN_S)
             stage.process.kill()
-            stage.process.wait()
+            with suppress(
+                subprocess.TimeoutExpired
+            ):  # one that waits for a dead disk dies when the disk lets it
+                stage.process.wait(_DIE_WITHIN_S)
             return False
         finally:
             if stage.reader:
@@ -199,6 +218,10 @@ class Supervisor:
                 if pipe:
                     with suppress(OSError):
                         pipe.close()
+
+
+def _brings_frames(stage: _Stage) -> bool:
+    return stage.name == PLAYBACK or stage.name.startswith("capture-")
 
 
 def _tell(stage: _Stage, line: str) -> None:

@@ -151,4 +151,5 @@ def _camera(name: str, report: Report, board: Board, now_ns: int) -> dict[str, A
         "frames": report.ledger.account(name).frames(final=False),
         "latency_ms": recent,
         "shown_per_second": report.latencies[name].rate(now_ns),
+        "recording": report.recording(name),
     }

@@ -23,7 +23,15 @@ from stream.display.pacing import Pacing
 from stream.display.server import Server, address, listen
 from stream.display.web import create_app
 from stream.memory import MemoryWatch
-from stream.messages import AnyMessage, CameraStatus, FaceCard, FrameResult, InferenceStatus, StageStatus
+from stream.messages import (
+    AnyMessage,
+    CameraStatus,
+    FaceCard,
+    FrameResult,
+    InferenceStatus,
+    RecorderStatus,
+    StageStatus,
+)
 from stream.report import Report, write
 from stream.ring import Place, RingReader
 
@@ -172,6 +180,8 @@ class Overlay:
                         self._pacing.camera(message)
                 case InferenceStatus():
                     self.report.inference(message)
+                case RecorderStatus():
+                    self.report.recorder(message)
                 case StageStatus():
                     self._restarted(message)
                 case _:

@@ -60,6 +60,36 @@ def test_every_configuration_that_is_shipped_can_be_used(path: Path) -> None:
     load(path)
 
 
+def test_off_needs_no_quotes_and_a_camera_s_own_recording_goes_first(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        "recording: {mode: continuous}\n"
+        "cameras:\n- {name: a, url: 'webcam:0', recording: off}\n- {name: b, url: 'webcam:1'}\n"
+    )
+    settings = load(path)
+    assert [settings.recording_mode(name) for name in "ab"] == ["off", "continuous"]
+    assert settings.recording_active
+    assert not settings.without_recording().recording_active
+    assert not Settings(cameras=settings.cameras[:1]).recording_active
+
+
+def test_rules_alone_make_the_recorder_run_and_must_lead_somewhere() -> None:
+    rule = {"name": "door", "who": "anyone"}
+    assert parse({"events": {"rules": [rule]}}, "test").recording_active
+    for more, sentence in (
+        ({"zone": "gate"}, "the zone of rule 'door' is not defined, found 'gate'"),
+        ({"send_to": ["hook"]}, "rule 'door' sends to what is not defined, found 'hook'"),
+        ({"who": "person"}, "person must be given with who: person, and only then"),
+        ({"from_time": "22:00"}, "from_time and to_time must be given together"),
+        ({"to_time": "24:00"}, "string should match pattern"),
+        ({"dwell": 3}, "events.rules.0.dwell: unknown key; did you mean dwell_s?"),
+    ):
+        assert sentence in refusal({"events": {"rules": [rule | more]}})
+    hooks = [{"name": "a", "url": "http://x/"}] * 2
+    assert "names must differ, found 'a' 2 times" in refusal({"events": {"web_hooks": hooks}})
+    assert "s3cret" not in refusal({"events": {"mqtt": [{"name": "b", "host": "h", "password": ["s3cret"]}]}})
+
+
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("# nothing\n")
     assert load(tmp_path / "empty.yaml") == Settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import av
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 
 from engines.masks.state import MaskState
 from engines.recognition.calibration import Calibration
-from engines.recognition.gallery import Gallery
+from engines.recognition.gallery import Gallery, GallerySnapshot
 from engines.recognition.matcher import Matcher
 from engines.unmasking.mark import CAPTION, is_reconstruction
 from stream.config import Settings, parse
 from stream.inference import Inference, Picture
-from stream.messages import FaceCard, FrameReady, FrameResult
+from stream.messages import FaceCard, FaceLook, FrameReady, FrameResult
 from stream.networks import Networks, load_networks
 from stream.tracking import iou
 from tools.demo.clip import cached_clip, read_truth
@@ -77,7 +78,7 @@ def watched(
     inference = Inference(Settings(), networks, matcher, clock_ns=lambda: 0)
     results, cards = [], []
     for number, rgb in enumerate(pictures):
-        of_frame, new_cards = inference.step([announced(number, rgb)])
+        of_frame, new_cards, _ = inference.step([announced(number, rgb)])
         results += of_frame
         cards += new_cards
     return results, cards
@@ -136,9 +137,9 @@ def test_a_picture_of_another_size_begins_new_tracks_with_new_numbers(
     networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
 ) -> None:
     inference = Inference(Settings(), networks, matcher)
-    (large,), _ = inference.step([announced(0, pictures[0])])
+    (large,), _, _ = inference.step([announced(0, pictures[0])])
     half = cv2.resize(pictures[1], None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
-    (small,), _ = inference.step([announced(1, np.asarray(half, np.uint8))])
+    (small,), _, _ = inference.step([announced(1, np.asarray(half, np.uint8))])
     assert large.faces
     assert small.faces
     assert not {face.track for face in large.faces} & {face.track for face in small.faces}
@@ -150,10 +151,42 @@ def test_cameras_of_one_step_do_not_mix(
     inference = Inference(Settings(), networks, matcher)
     empty = np.full_like(pictures[0], 90)
     for number in range(12):
-        results, cards = inference.step(
+        results, cards, _ = inference.step(
             [announced(number, pictures[number], "street"), announced(number, empty, "yard")]
         )
         assert [result.frame.camera for result in results] == ["street", "yard"]
         assert results[1].faces == ()
         assert all(card.camera == "street" for card in cards)
     assert results[0].faces
+
+
+def test_looks_for_the_archive_get_better_and_change_nothing_of_what_is_decided(
+    networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
+) -> None:
+    camera = {"name": "street", "url": "rtsp://camera/1"}
+    recorded = parse({"cameras": [camera], "recording": {"mode": "continuous"}}, "test")
+    for people in (matcher, Matcher(GallerySnapshot.empty(), Calibration.load(), 0.5)):
+        plain, kept = (
+            Inference(settings, networks, people, lambda: 0, epoch=5) for settings in (Settings(), recorded)
+        )
+        looks: dict[int, list[FaceLook]] = {}
+        for number, rgb in enumerate(pictures):
+            results, cards, none = plain.step([announced(number, rgb)])
+            same_results, same_cards, found = kept.step([announced(number, rgb)])
+            assert (same_results, same_cards, none) == (results, cards, [])
+            assert {(result.epoch, result.step) for result in results} == {(5, number + 1)}
+            assert results[0].gallery == people.snapshot.version
+            for look in found:
+                assert look.sequence == number + 1
+                assert look.track in {face.track for face in results[0].faces}
+                looks.setdefault(look.track, []).append(look)
+        assert len(looks) >= 2
+        for of_track in looks.values():
+            qualities = [look.quality for look in of_track]
+            assert all(after > 1.1 * before for before, after in itertools.pairwise(qualities))
+            for look in of_track:
+                jpeg = cv2.imdecode(np.frombuffer(look.picture_jpeg, np.uint8), cv2.IMREAD_COLOR)
+                assert 20 < max(jpeg.shape) <= 320
+                assert len(look.embedding) == (512 if look.quality else 0)
+                assert look.space == (networks.embedder.space if look.embedding else "")
+        assert any(look.embedding for of_track in looks.values() for look in of_track)

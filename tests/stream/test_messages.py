@@ -14,17 +14,22 @@ from hypothesis import strategies as st
 from stream.messages import (
     AnyMessage,
     BadMessage,
+    CameraRecording,
     CameraState,
     CameraStatus,
     Candidate,
     EngineInfo,
     FaceCard,
+    FaceLook,
     FrameReady,
     FrameResult,
     InferenceStatus,
     MaskState,
+    Packet,
+    RecorderStatus,
     StageStatus,
     TrackedFace,
+    annotation_hash,
     decode,
     encode,
 )
@@ -49,9 +54,17 @@ EXAMPLES: tuple[AnyMessage, ...] = (
     FRAME,
     FrameResult(FRAME, (FACE,), {"detected": 300, "matched": 400}, {"newer frame": 2}),
     FaceCard("door", 4, 7, b"\x89PNG\r\n", b"\x89PNG\r\n", 0.31),
+    FaceLook("door", 4, 7, 280_000_000, 5, 0.6, True, b"\xff\xd8\xff", b"\0" * 512, "sface"),
+    Packet(
+        "door", 5, "h264", b"\0\0\0\1\x67", b"\0\0\0\1\x65", True, 28, 6, "camera", 7, 64, 48, {"late": 2}
+    ),
     CameraStatus("door", CameraState.LOST, 5, "no answer for 3 s", 12, "rtsp://***@camera/1"),
     InferenceStatus({"pnet": EngineInfo("openvino", "fp32", "a2a7")}, ("fell back to CPU",), 2, 0.4),
     StageStatus("inference", 1, "killed by signal 9"),
+    RecorderStatus(
+        {"door": CameraRecording("continuous", "failing", "the disk is full", 2, 90, 10**7, {"disk": 12}, 5)},
+        (),
+    ),
 )
 
 
@@ -163,3 +176,9 @@ def test_endless_nesting_is_refused() -> None:
 def test_messages_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         FRAME.sequence = 8  # type: ignore[misc]
+
+
+def test_the_hash_of_an_annotation_tells_the_last_bit() -> None:
+    moved = msgspec.structs.replace(FACE, box=(10.5, 20.0, 90.25, 120.00000000000001))
+    assert annotation_hash((FACE,)) == annotation_hash((msgspec.structs.replace(FACE),))
+    assert len({annotation_hash(faces) for faces in ((FACE,), (moved,), (FACE, FACE), ())}) == 4

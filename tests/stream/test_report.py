@@ -5,12 +5,14 @@ import pytest
 
 from engines.masks.state import MaskState
 from stream.messages import (
+    CameraRecording,
     CameraState,
     CameraStatus,
     EngineInfo,
     FrameReady,
     FrameResult,
     InferenceStatus,
+    RecorderStatus,
     StageStatus,
     TrackedFace,
 )
@@ -185,3 +187,36 @@ def test_saving_the_statistics_is_cheap_even_with_many_sightings(tmp_path):
     began = time.process_time()
     report.save_statistics()
     assert time.process_time() - began < 0.05
+
+
+def test_the_report_tells_what_was_recorded_and_what_was_dropped_also_by_a_recorder_that_died(tmp_path):
+    report = Report(("gate", "yard"), tmp_path, "newest")
+    assert report.build({}, final=False)["cameras"]["gate"]["recording"] is None
+    dropped = {"disk full": 30}
+    report.recorder(
+        RecorderStatus(
+            {
+                "gate": CameraRecording(
+                    "continuous", "failing", "the disk is full", 2, 100, 5000, dropped, NOON
+                )
+            },
+            ("gate: footage was dropped: the disk is full",),
+        )
+    )
+    report.stage(StageStatus("recorder", 1, "killed"))
+    report.recorder(
+        RecorderStatus({"gate": CameraRecording("continuous", "recording", "", 1, 20, 900, {}, 0)}, ())
+    )
+    built = report.build({}, final=True)
+    assert built["cameras"]["gate"]["recording"] == {
+        "mode": "continuous",
+        "state": "recording",
+        "detail": "",
+        "segments": 3,
+        "frames": 120,
+        "bytes": 5900,
+        "dropped": dropped,
+        "newest": iso(NOON),
+    }
+    assert built["cameras"]["yard"]["recording"] is None
+    assert built["notes"] == ["gate: footage was dropped: the disk is full"]

@@ -44,12 +44,24 @@ def cameras(clip: Path, count: int) -> Iterator[list[str]]:
         server.wait()
 
 
-def watched(urls: list[str], seconds: float, gallery: Path, width: int) -> dict[str, Any]:
-    """Run the pipeline on some cameras, with someone watching; its report, and what was measured beside it."""
+def watched(
+    urls: list[str],
+    seconds: float,
+    gallery: Path,
+    width: int,
+    more: dict[str, Any] | None = None,
+    recorded: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Run the pipeline on some cameras, with someone watching; its report, and what was measured beside it.
+
+    more: other settings. recorded: cameras that are recorded all the time.
+    """
     named = [{"name": f"street{n}", "url": url} for n, url in enumerate(urls)]
-    settings = parse(
-        {"cameras": named, "display": {"port": 0}, "recognition": {"gallery": str(gallery)}}, "benchmark"
-    )
+    for camera in named:
+        if camera["name"] in recorded:
+            camera["recording"] = "continuous"
+    given = {"cameras": named, "display": {"port": 0}, "recognition": {"gallery": str(gallery)}}
+    settings = parse({**given, **(more or {})}, "benchmark")
     viewer: list[Viewer] = []
     names = [camera["name"] for camera in named]
 
