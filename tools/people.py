@@ -24,6 +24,8 @@ from engines.recognition.embedder import SFace
 from engines.recognition.enrolment import Enroller, Refused, check_identity
 from engines.recognition.gallery import Gallery, GalleryError
 from engines.recognition.names import clean_ground, clean_name
+from stream.archive.archive import Archive, ArchiveError
+from stream.archive.database import FILE as ARCHIVE_FILE
 from stream.config import ConfigError, Engines, Settings, load
 from tools.preparing import progress_bar
 
@@ -87,10 +89,19 @@ def show(config: Config = None, gallery: At = None) -> None:
 
 @people.command("remove")
 def remove(
-    name: Annotated[str, typer.Argument(help="Whom to erase.")], config: Config = None, gallery: At = None
+    name: Annotated[str, typer.Argument(help="Whom to erase.")],
+    config: Config = None,
+    gallery: At = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="The folder of the recordings, instead of the settings'.")
+    ] = None,
 ) -> None:
-    """Erase a person everywhere in the gallery, and print a receipt."""
-    with _sentences(), Gallery(gallery or _settings(config).recognition.gallery) as book:
+    """Erase a person everywhere in the gallery and in what was recorded, and print a receipt.
+
+    With a gallery of your own and neither settings nor a folder of recordings, only the gallery is touched.
+    """
+    settings = _settings(config)
+    with _sentences(), Gallery(gallery or settings.recognition.gallery) as book:
         receipt = book.remove(name, _actor())
     typer.echo(
         f"removed {receipt.name}: {receipt.pictures} picture{'s' if receipt.pictures != 1 else ''} erased"
@@ -102,6 +113,34 @@ def remove(
     if not receipt.scrubbed:
         typer.echo(
             "note: another process was reading; the next command on this gallery overwrites the erased bytes"
+        )
+    if archive is None and (gallery is None or config is not None):
+        archive = settings.recording.folder
+    if archive is not None and (archive / ARCHIVE_FILE).exists():
+        try:
+            _erase_from(archive, receipt.name)
+        except ArchiveError as error:
+            _fail(
+                f"{error}\nThe gallery has forgotten {receipt.name}, the recordings have not: mend this, then run"
+                f' unvizard footage erase-person "{receipt.name}"'
+            )
+
+
+def _erase_from(folder: Path, name: str) -> None:
+    """From the sightings, frames and events of an archive. Raises ArchiveError."""
+    with Archive.open(folder, actor=_actor()) as archive:
+        receipt = archive.erase_person(name)
+    typer.echo(
+        f"recordings: {receipt.sightings} sightings, {receipt.frames} frames and {receipt.events} events named"
+        f" {receipt.name} and do no longer; the footage itself stays until it expires"
+    )
+    typer.echo(
+        f"receipt: person {receipt.person}, {_when(receipt.wall_ns)}, line {receipt.sequence} of the recordings' log, "
+        f"mark {receipt.mark.hex()}"
+    )
+    if not receipt.scrubbed:
+        typer.echo(
+            "note: another process was reading; the next command on these recordings overwrites the erased bytes"
         )
 
 
@@ -171,7 +210,7 @@ def _sentences() -> Iterator[None]:
     """Ends the command with one line for everything that can go wrong."""
     try:
         yield
-    except (AuditError, EngineError, GalleryError, ModelError, ValueError) as error:
+    except (ArchiveError, AuditError, EngineError, GalleryError, ModelError, ValueError) as error:
         _fail(str(error))
 
 

@@ -35,6 +35,12 @@ class Action(StrEnum):
     PICTURE_ADDED = "picture added"
     REMOVED = "removed"
     SEARCHED = "searched"
+    VIEWED = "viewed"
+    EXPORTED = "exported"
+    BUNDLED = "bundled"
+    PROTECTED = "protected"
+    RELEASED = "released"
+    ERASED = "erased"
 
 
 class AuditError(RuntimeError):
