@@ -18,10 +18,12 @@ from stream.capture.source import (
     Facts,
     NoSuchStream,
     Picture,
+    Sink,
     SourceError,
     SourceLost,
     SourceRefused,
 )
+from stream.capture.units import Units
 from stream.config import Camera
 
 _LONGEST_WAIT_S = (
@@ -32,7 +34,7 @@ _LONGEST_WAIT_S = (
 class AvSource:
     """One connection to a camera. Raises SourceLost, SourceRefused."""
 
-    def __init__(self, camera: Camera, alive: Alive) -> None:
+    def __init__(self, camera: Camera, alive: Alive, sink: Sink | None = None) -> None:
         address = split_rtsp(camera.url)
         self._alive = alive
         self._timeout_s = min(camera.timeout_s, _LONGEST_WAIT_S)
@@ -68,21 +70,27 @@ class AvSource:
             )
         self._stream = stream
         self.facts = Facts("av", codec_label(stream), SOFTWARE)
+        self._units = Units(stream, sink, self.facts) if sink else None
 
     def pictures(self) -> Iterator[Picture]:
         """Pictures as they come. Raises SourceLost."""
         clock = FrameClock(self._stream.average_rate)
         try:
-            for frame, received_ns in faultless_frames(self._container, self._stream, self.facts):
+            for frame, received_ns in faultless_frames(
+                self._container, self._stream, self.facts, self._units
+            ):
                 if not self._alive():
                     return
-                picture = to_i420(frame)
+                picture, media_ns = to_i420(frame), clock.media_ns(frame)
+                wall_ns = time.time_ns() - (time.monotonic_ns() - received_ns)
+                if self._units:
+                    self._units.shown(frame.pts, media_ns, wall_ns)
                 yield Picture(
                     i420=picture,
                     width=picture.shape[1],
                     height=picture.shape[0] * 2 // 3,
-                    media_ns=clock.media_ns(frame),
-                    wall_ns=time.time_ns() - (time.monotonic_ns() - received_ns),
+                    media_ns=media_ns,
+                    wall_ns=wall_ns,
                     received_ns=received_ns,
                 )
         except (TimeoutError, av.error.ExitError):

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from stream.capture.source import Facts
+from stream.capture.units import Units
 
 _JUMP_NS = 60_000_000_000
 _USUAL_STEP_NS = 40_000_000
@@ -33,16 +34,21 @@ def codec_label(stream: Any) -> str:
 
 
 def faultless_frames(
-    container: av.container.InputContainer, stream: av.VideoStream, facts: Facts
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    facts: Facts,
+    units: Units | None = None,
 ) -> Iterator[tuple[av.VideoFrame, int]]:
     """Decoded frames, each with the monotonic time (ns) at which its last packet had come.
 
-    After damage nothing is given until the next key frame; what is left out is counted in facts.corrupt. Raises
-    what the container raises (OSError, av.error.FFmpegError).
+    After damage nothing is given until the next key frame; what is left out is counted in facts.corrupt. units: gets
+    the packets. Raises what the container raises (OSError, av.error.FFmpegError).
     """
     intact = True
     for packet in container.demux(stream):
         received_ns = time.monotonic_ns()
+        if units:
+            units.read(packet, received_ns)
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:

@@ -14,7 +14,8 @@ from stream.capture.address import local_path
 from stream.capture.container import FrameClock, codec_label, faultless_frames, picture_track
 from stream.capture.decoder import SOFTWARE
 from stream.capture.pixels import to_i420, turned
-from stream.capture.source import TICK_S, Alive, Facts, Picture, SourceLost, SourceRefused
+from stream.capture.source import TICK_S, Alive, Facts, Picture, Sink, SourceLost, SourceRefused
+from stream.capture.units import Units
 
 # Not among them: playlists and scripts, which make FFmpeg open other files, and single pictures and texts.
 _FORMATS = (
@@ -32,7 +33,7 @@ class FileSource:
     decoded and not given. Raises SourceRefused.
     """
 
-    def __init__(self, url: str, alive: Alive, paced: bool, skip: int = 0) -> None:
+    def __init__(self, url: str, alive: Alive, paced: bool, skip: int = 0, sink: Sink | None = None) -> None:
         self._path = Path(local_path(url)).expanduser()
         self._alive, self._paced, self._skip = alive, paced, skip
         self.facts = Facts("av", decoder=SOFTWARE)
@@ -48,6 +49,7 @@ class FileSource:
             )
         self._stream = stream
         self.facts.codec = codec_label(stream)
+        self._units = Units(stream, sink, self.facts) if sink else None
 
     def pictures(self) -> Iterator[Picture]:
         """The pictures; at the end, facts.note says what was wrong with the recording, if anything."""
@@ -55,7 +57,7 @@ class FileSource:
         wall_ns = self._recorded_ns()
         start_ns: int | None = None
         problem = ""
-        frames = faultless_frames(self._container, self._stream, self.facts)
+        frames = faultless_frames(self._container, self._stream, self.facts, self._units)
         while True:
             try:
                 item = next(frames, None)
@@ -66,6 +68,8 @@ class FileSource:
                 break
             frame, _ = item
             media_ns = clock.media_ns(frame)
+            if self._units:
+                self._units.shown(frame.pts, media_ns, wall_ns + media_ns, wanted=not self._skip)
             if self._skip > 0:
                 self._skip -= 1
                 continue

@@ -6,9 +6,11 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 _NTP_EPOCH_S = 2_208_988_800  # from 1900 to 1970
 _SENDER_REPORT, _BYE = 200, 203
+Clock = Literal["camera", "here"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +179,16 @@ class Timeline:
         """Take what the camera says of its clock."""
         self._report = report
 
-    def wall_ns(self, timestamp: int, received_ns: int) -> int:
-        """When a time stamp was, by the camera's clock, or by ours where the camera's is unknown or was never set."""
+    def wall(self, timestamp: int, received_ns: int) -> tuple[int, Clock]:
+        """When a time stamp was (UTC, ns), by the camera's clock, or by the one here where the camera's is unknown or
+        was never set; and whose clock that is.
+        """
         own_ns = time.time_ns() - (time.monotonic_ns() - received_ns)
         if self._report is None:
-            return own_ns
+            return own_ns, "here"
         since = _difference(timestamp, self._report.timestamp) * 1_000_000_000 // self._rate
         camera_ns = self._report.wall_ns + since
-        return camera_ns if abs(camera_ns - own_ns) < self._CREDIBLE_NS else own_ns
+        return (camera_ns, "camera") if abs(camera_ns - own_ns) < self._CREDIBLE_NS else (own_ns, "here")
 
 
 def _difference(new: int, old: int) -> int:

@@ -11,9 +11,9 @@ from stream.capture.access_units import AccessUnit, Assembler, OtherCodec
 from stream.capture.address import split_rtsp
 from stream.capture.decoder import DamagedUnit, Decoder
 from stream.capture.nal import SYNTAXES, annex_b
-from stream.capture.rtp import Goodbye, Packet, SenderReport, Sequencer, Timeline, parse, parse_control
+from stream.capture.rtp import Clock, Goodbye, Packet, SenderReport, Sequencer, Timeline, parse, parse_control
 from stream.capture.rtsp import RtspSession
-from stream.capture.source import TICK_S, Alive, Facts, Picture, SourceLost, Stopped
+from stream.capture.source import TICK_S, Alive, Facts, Picture, Sink, SourceLost, Stopped, Unit
 from stream.config import Camera
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ _REORDERED = 64  # more access units than any decoder holds back
 class RtspSource:
     """One connection to a camera. Raises SourceLost, SourceRefused and their kinds, Stopped."""
 
-    def __init__(self, camera: Camera, alive: Alive) -> None:
+    def __init__(self, camera: Camera, alive: Alive, sink: Sink | None = None) -> None:
+        self._sink = sink
         self._timeout_s, self._alive = camera.timeout_s, alive
         self._session = RtspSession(split_rtsp(camera.url), camera.transport, camera.timeout_s, alive)
         form = self._session.format
@@ -44,8 +45,9 @@ class RtspSource:
         self._intact = False  # everything that the next unit refers to has been decoded
         self._begun = False
         self._late_s = 0.0
-        self._decoding: dict[int, AccessUnit] = {}  # by their label
-        self._newest_ns = -1
+        self._decoding: dict[int, tuple[AccessUnit, int]] = {}  # by their label; with their wall time
+        self._newest_ns = self._handed_ns = -1
+        self._restarts, self._reorders = 0, False
         self._source: int | None = None
 
     def pictures(self) -> Iterator[Picture]:
@@ -66,7 +68,7 @@ class RtspSource:
                             f"{self._session.place} sends data, but no whole picture came for {_NO_PICTURE_S:g} s"
                         )
                     continue
-                for picture in self._decode(self._units.popleft()):
+                for picture in self._take(self._units.popleft()):
                     yield picture
                     seen = time.monotonic()
                     if self._receive(0):  # what came meanwhile: a backlog must show
@@ -111,12 +113,18 @@ class RtspSource:
             elif isinstance(item, Goodbye) and self._source in item.sources:
                 raise SourceLost(f"{self._session.place} has ended the stream")
 
-    def _decode(self, unit: AccessUnit) -> Iterator[Picture]:
-        """The pictures that can be shown after a unit. Damage, and all that refers to it, is left out and counted."""
+    def _take(self, unit: AccessUnit) -> Iterator[Picture]:
+        """The pictures that can be shown after a unit. Once they are on their way, the unit goes to the recorder."""
         media_ns = self._timeline.media_ns(unit.timestamp, unit.received_ns)
+        wall_ns, clock = self._timeline.wall(unit.timestamp, unit.received_ns)
         self._keep_parameter_sets(unit)
         if not any(map(self._syntax.is_slice, unit.nals)) and not unit.damaged:
             return
+        yield from self._decode(unit, media_ns, wall_ns)
+        self._hand_on(unit, media_ns, wall_ns, clock)
+
+    def _decode(self, unit: AccessUnit, media_ns: int, wall_ns: int) -> Iterator[Picture]:
+        """The pictures that can be shown after a unit. Damage, and all that refers to it, is left out and counted."""
         self._intact &= not unit.damaged and not unit.after_gap
         if unit.damaged or not (self._intact or (unit.key and self._syntax.begins_picture(unit.nals[0]))):
             self._intact = False
@@ -126,7 +134,7 @@ class RtspSource:
         if not self._intact:
             self._decoder.flush()
             nals = (*self._parameter_sets, *(nal for nal in nals if nal not in self._parameter_sets))
-        self._decoding[media_ns] = unit
+        self._decoding[media_ns] = unit, wall_ns
         if len(self._decoding) > _REORDERED:
             del self._decoding[next(iter(self._decoding))]
         try:
@@ -139,16 +147,37 @@ class RtspSource:
         self._intact = self._begun = True
         self.facts.decoder = self._decoder.name
         for picture in decoded:
-            own = self._decoding.pop(picture.label, unit)
+            own, own_wall_ns = self._decoding.pop(picture.label, (unit, wall_ns))
             self._newest_ns = max(self._newest_ns + 1, picture.label)
             yield Picture(
                 i420=picture.i420,
                 width=picture.width,
                 height=picture.height,
                 media_ns=self._newest_ns,
-                wall_ns=self._timeline.wall_ns(own.timestamp, own.received_ns),
+                wall_ns=own_wall_ns,
                 received_ns=own.received_ns,
             )
+
+    def _hand_on(self, unit: AccessUnit, media_ns: int, wall_ns: int, clock: Clock) -> None:
+        """Give a unit to the recorder, also where decoding cannot keep up."""
+        if self._sink is None:
+            return
+        if unit.damaged:
+            self._sink.lose("damaged")
+            return
+        if unit.after_gap:
+            self._sink.break_off("damaged")
+        if self._timeline.restarts != self._restarts:
+            self._restarts = self._timeline.restarts
+            if self._reorders:  # in the middle of pictures sent out of order, nobody can tell their times
+                self._sink.break_off("time stamps restarted")
+        self._reorders |= media_ns < self._handed_ns
+        self._handed_ns = max(self._handed_ns, media_ns)
+        key = unit.key and self._syntax.begins_picture(unit.nals[0])
+        sets = annex_b(self._parameter_sets) if key else b""
+        data = annex_b(unit.nals)
+        codec = self._syntax.decoder
+        self._sink.take(Unit(codec, sets, data, key, media_ns, wall_ns, clock, unit.received_ns))
 
     def _keep_parameter_sets(self, unit: AccessUnit) -> None:
         """Those of damaged units too: what follows needs them."""
@@ -167,8 +196,10 @@ class RtspSource:
             return
         for _ in range(keys[-1]):
             late = self._units.popleft()
-            self._timeline.media_ns(late.timestamp, late.received_ns)
+            media_ns = self._timeline.media_ns(late.timestamp, late.received_ns)
             self._keep_parameter_sets(late)
+            if any(map(self._syntax.is_slice, late.nals)):
+                self._hand_on(late, media_ns, *self._timeline.wall(late.timestamp, late.received_ns))
         self._intact = False
         self.facts.late += keys[-1]
         self.facts.note = "decoding cannot keep up with this camera: pictures are passed over"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,40 @@ class Picture:
     media_ns: int
     wall_ns: int
     received_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One access unit as the camera sent it.
+
+    codec, parameter_sets, data: as in stream.messages.Packet; parameter_sets with key units at least. media_ns: on the
+    source's own time line, that of the picture which is made of it. wall_ns: UTC, by the clock that is named.
+    """
+
+    codec: str
+    parameter_sets: bytes
+    data: bytes
+    key: bool
+    media_ns: int
+    wall_ns: int
+    clock: Literal["camera", "here"]
+    received_ns: int
+
+
+class Sink(Protocol):
+    """Takes the access units of a source beside its pictures; it never waits."""
+
+    def take(self, unit: Unit) -> None:
+        """One access unit, in decoding order."""
+        ...
+
+    def lose(self, reason: str) -> None:
+        """An access unit that did not come whole, or cannot be recorded."""
+        ...
+
+    def break_off(self, reason: str) -> None:
+        """The next access unit does not go with those before, and is of no use unless decoding can begin with it."""
+        ...
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from stream.capture.source import (
     SourceRefused,
     Stopped,
 )
+from stream.capture.tap import Tap
 from stream.config import Settings
 from stream.messages import CameraState, FrameReady
 
@@ -68,10 +69,11 @@ class _Capture:
     ) -> None:
         self._camera = settings.cameras[camera_index]
         self._every, self._stop, self._beat = every, stop, beat
-        self._opener = Opener(self._camera, self._alive, paced=real_time or not every)
+        name = self._camera.name
+        self._tap = Tap(directory, name) if settings.recording_mode(name) != "off" else None
+        self._opener = Opener(self._camera, self._alive, paced=real_time or not every, sink=self._tap)
         self._is_file = source_kind(self._camera.url) is SourceKind.FILE
         self._window = settings.ring.slots // 2
-        name = self._camera.name
         self._counter = Counter(directory, name)
         self._rings = Rings(directory, name, settings.ring.slots, self._counter, keep_until_consumed=every)
         self._frames = Outbox(directory, FRAMES)
@@ -102,12 +104,16 @@ class _Capture:
         self._rings.close()
         self._reporter.close()
         self._frames.close()
+        if self._tap:
+            self._tap.close()
         self._counter.close()
 
     def _play(self, patience: Patience) -> None:
         """One connection, to its end. Raises SourceError unless it was a recording, or we are told to stop."""
         # A recording goes on behind what a killed process of this camera has given.
         skip = self._counter.sequence if self._is_file else 0
+        if self._tap:
+            self._tap.connected()
         with closing(self._opener.open(skip)) as source:
             shift_ns: int | None = 0 if self._is_file else None
             try:
@@ -118,6 +124,8 @@ class _Capture:
                     patience.reward()
                     if not self._deliver(picture, picture.media_ns + shift_ns):
                         return
+                    if self._tap:
+                        self._tap.pictured(shift_ns, picture.width, picture.height)
                     self._say(source.facts, picture)
             finally:
                 self._corrupt += source.facts.corrupt

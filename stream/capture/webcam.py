@@ -14,7 +14,8 @@ import av
 from stream.capture.container import FrameClock, codec_label, faultless_frames, picture_track
 from stream.capture.decoder import SOFTWARE
 from stream.capture.pixels import to_i420
-from stream.capture.source import Alive, Facts, Picture, SourceError, SourceLost, SourceRefused
+from stream.capture.source import Alive, Facts, Picture, Sink, SourceError, SourceLost, SourceRefused
+from stream.capture.units import CANNOT_RECORD, Units
 
 _MISSED_LIMIT = 50
 
@@ -25,8 +26,10 @@ class WebcamSource:
     Raises SourceLost, SourceRefused.
     """
 
-    def __init__(self, url: str, alive: Alive) -> None:
+    def __init__(self, url: str, alive: Alive, sink: Sink | None = None) -> None:
         self._device = device_path(url)
+        self._units: Units | None = None
+        self._recorded = sink is not None
         self._alive = alive
         self._opencv: Any = None
         self._container: av.container.InputContainer | None = None
@@ -40,6 +43,7 @@ class WebcamSource:
                 self.close()
                 raise self._meaning(0)
             self.facts = Facts("av", codec_label(stream), SOFTWARE)
+            self._units = Units(stream, sink, self.facts) if sink else None
 
     def pictures(self) -> Iterator[Picture]:
         """Pictures as they come. Raises SourceLost."""
@@ -61,16 +65,19 @@ class WebcamSource:
         self._opencv = cv2.VideoCapture(str(self._device), cv2.CAP_V4L2)
         if not self._opencv.isOpened():
             raise self._meaning(code)
-        self.facts = Facts("opencv", "raw", SOFTWARE)
+        self.facts = Facts("opencv", "raw", SOFTWARE, note=CANNOT_RECORD if self._recorded else "")
 
     def _by_ffmpeg(self, container: av.container.InputContainer) -> Iterator[Picture]:
         stream = container.streams.video[0]
         clock = FrameClock(stream.average_rate)
         try:
-            for frame, received_ns in faultless_frames(container, stream, self.facts):
+            for frame, received_ns in faultless_frames(container, stream, self.facts, self._units):
                 if not self._alive():
                     return
-                yield _picture(to_i420(frame), clock.media_ns(frame), received_ns)
+                picture = _picture(to_i420(frame), clock.media_ns(frame), received_ns)
+                if self._units:
+                    self._units.shown(frame.pts, picture.media_ns, picture.wall_ns)
+                yield picture
         except (OSError, av.error.FFmpegError):
             pass
         raise SourceLost(f"{self._device} gives no more pictures: was the camera unplugged?")

@@ -123,10 +123,12 @@ def test_the_wall_clock_is_the_cameras() -> None:
     line = Timeline(90_000)
     camera_ns = time.time_ns() - 3600 * SECOND
     line.report(SenderReport(1, camera_ns, 9000))
-    assert line.wall_ns(9000 + 45_000, time.monotonic_ns()) == camera_ns + SECOND // 2
+    assert line.wall(9000 + 45_000, time.monotonic_ns()) == (camera_ns + SECOND // 2, "camera")
 
 
 def test_a_camera_whose_clock_was_never_set_gets_our_time() -> None:
     line = Timeline(90_000)
     line.report(SenderReport(1, 946_684_800 * SECOND, 9000))  # the year 2000
-    assert abs(line.wall_ns(9000, time.monotonic_ns()) - time.time_ns()) < SECOND
+    wall_ns, clock = line.wall(9000, time.monotonic_ns())
+    assert clock == "here"
+    assert abs(wall_ns - time.time_ns()) < SECOND

@@ -1,0 +1,1 @@
+"""Fragmented MP4: written as packets come, read as far as it goes."""
