@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beside Python packages, where that is allowed: a browser for the live page and an
-# RTSP server that is not ours. Where it is not, says which tests will be skipped; that is no failure.
+# Installs what the tests need beside Python packages, where that is allowed: a browser for the live page, an
+# RTSP server that is not ours, and an MQTT broker. Where it is not, says which tests will be skipped; that is no failure.
 set -u
 
 missing() {
@@ -13,6 +13,7 @@ Gst.init(None)
 names = "x264enc", "x265enc", "rtph264pay", "rtph265pay", "videotestsrc"
 raise SystemExit(not all(map(Gst.ElementFactory.find, names)))' 2>/dev/null ||
         echo "an independent RTSP server (gst-rtsp-server)"
+    PATH="$PATH:/usr/sbin" command -v mosquitto >/dev/null || echo "an MQTT broker (mosquitto)"
 }
 
 absent=$(missing)
@@ -31,7 +32,7 @@ if command -v apt-get >/dev/null && [ "$as_root" != no ]; then
     export DEBIAN_FRONTEND=noninteractive
     $as_root apt-get update -qq &&
         $as_root apt-get install -y -qq --no-install-recommends \
-            chromium fonts-dejavu-core \
+            chromium fonts-dejavu-core mosquitto \
             python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 \
             gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
             gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly >/dev/null
