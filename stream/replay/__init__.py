@@ -1,0 +1,1 @@
+"""Footage played again, processed anew, under other settings, and handed on."""
