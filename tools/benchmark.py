@@ -2,6 +2,9 @@
 
 pipeline   live cameras from end to end, beside the plain way of doing the same
 capture    from the sender's stamp in the picture to the decoded frame
+playback   from any moment of a recording to its first picture
+recording  what recording costs, and what the live view notices of it
+archive    a month of eight cameras: how long questions to the archive take
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("pipeline", "capture")
+NAMES = ("pipeline", "capture", "recording", "archive", "playback")
 
 
 def main() -> int:

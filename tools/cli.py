@@ -6,6 +6,7 @@ import itertools
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -26,12 +27,21 @@ from stream.fault import Fault
 from stream.session import serve
 from stream.supervisor import Run
 from tools.demo.command import demo
+from tools.footage.command import footage
+from tools.footage.options import Cameras, From, To
 from tools.people import people
 from tools.preparing import prepare_with_progress
+from tools.replay_recording import Wish
+from tools.replay_recording import anew as replay_anew
+from tools.replay_recording import play as replay_footage
+from tools.replay_recording import what_if as replay_what_if
+from tools.verify import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(people, name="people", help="Enrol people, list them, remove them.")
+app.add_typer(footage, name="footage", help="Search the recordings, and see what was told of them.")
 app.command()(demo)
+app.command()(verify)
 console = Console(stderr=True)
 
 Config = Annotated[Path | None, typer.Option(help="Settings in YAML; configs/default.yaml explains each.")]
@@ -72,7 +82,7 @@ def run(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recording.")],
+    file: Annotated[Path, typer.Argument(help="A video file, or a folder of recordings.")],
     config: Config = None,
     output: Annotated[Path | None, typer.Option(help="Write the annotated recording (MP4) here.")] = None,
     real_time: Annotated[
@@ -80,10 +90,48 @@ def replay(
     ] = False,
     port: Annotated[int | None, typer.Option(help="Port of the live page; 0 takes any free one.")] = 0,
     report: Report = None,
+    camera: Cameras = None,
+    start: From = None,
+    end: To = None,
+    anew: Annotated[
+        bool, typer.Option(help="Of a folder: process it again, and compare frame by frame.")
+    ] = False,
+    every_frame: Annotated[
+        bool, typer.Option(help="Of a folder: also frames that live passed over.")
+    ] = False,
+    what_if: Annotated[
+        Path | None, typer.Option(help="Of a folder: run it under these settings (YAML) too.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="With --what-if: write a page (HTML) about it here.")
+    ] = None,
 ) -> None:
-    """Run the pipeline over a recording: every frame is processed, and the same recording gives the same result."""
+    """Play a recording.
+
+    A video file runs through the pipeline: every frame is processed, and the same file gives the same result. A folder
+    of recordings is shown with what was seen on each frame live; or it is processed again (--anew, --what-if).
+    """
+    if file.is_dir():
+        wish = Wish(file, camera or [], start, end, every_frame, output)
+        if not what_if:
+            _refuse("is for --what-if", {"--html": html})
+        if anew or what_if:
+            why = f"does not go with {'--anew' if anew else '--what-if'}"
+            _refuse(why, {"--config": config, "--real-time": real_time, "--report": report})
+            _refuse(why, {"--what-if": anew and what_if, "--output": what_if and output})
+        if what_if:
+            replay_what_if(wish, what_if, html)
+        elif anew:
+            replay_anew(wish)
+        else:
+            settings = _settings(config, [], "tcp", port, only_urls=True)
+            replay_footage(wish, settings, real_time, report, _announce)
+        return
     if not file.is_file():
-        _fail(f"{file}: must be a file that exists")
+        _fail(f"{file}: must be a file or a folder of recordings that exists")
+    why = f"is for a folder of recordings, found the file {file}"
+    _refuse(why, {"--camera": camera, "--from": start, "--to": end, "--anew": anew})
+    _refuse(why, {"--every-frame": every_frame, "--what-if": what_if, "--html": html})
     settings = _settings(config, [str(file)], "tcp", port, only_urls=True)
     try:
         with closing(Opener(settings.cameras[0], lambda: True, paced=False).open()) as source:
@@ -131,6 +179,13 @@ def _name(url: str, taken: list[str]) -> str:
 
 def _announce(url: str) -> None:
     console.print(f"Live page: [bold]{url}[/bold]   (Ctrl-C stops everything)")
+
+
+def _refuse(why: str, options: Mapping[str, object]) -> None:
+    """End the command when one of these options was given."""
+    for name, given in options.items():
+        if given:
+            _fail(f"{name}: {why}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -50,7 +50,7 @@ def unvizard(*words: str, timeout: float = 60) -> subprocess.CompletedProcess[st
             "command line: cameras.0.transport: input should be 'tcp' or 'udp', found 'sctp'",
         ),
         (["run", "rtsp://camera/a", "--seconds", "-1"], "--seconds: must be above 0, found -1"),
-        (["replay", "nowhere.mp4"], "nowhere.mp4: must be a file that exists"),
+        (["replay", "nowhere.mp4"], "nowhere.mp4: must be a file or a folder of recordings that exists"),
     ],
 )
 def test_bad_input_ends_the_command_with_one_sentence(words: list[str], sentence: str) -> None:

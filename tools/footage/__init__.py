@@ -1,0 +1,1 @@
+"""`unvizard footage`: what was recorded, found again."""
