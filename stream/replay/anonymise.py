@@ -22,7 +22,8 @@ MARGIN_NS = 1_500_000_000
 """How far behind and ahead of a picture annotations have to be known."""
 _BRIDGED_NS = 1_500_000_000  # two finds of one track that are no farther apart
 _LINGERS_NS = 1_000_000_000
-_PACED_NS = 500_000_000  # a face's pace is measured over so much time at most
+_PACED_NS = 100_000_000, 500_000_000  # a face's pace is measured over so much time, at least and at most
+_FASTEST = 3.0  # of its size a second: a find that was beside the face would make its pace any
 _WATCHED_NS = 500_000_000
 _GROWN = 0.25  # of its size, to every side
 _SPEED = 0.8  # of its size a second, to every side: how fast a face may leave its box unseen
@@ -125,18 +126,29 @@ def _around(nearest: _Find, finds: deque[_Find], media_ns: int) -> Box:
     """Before the first find or after the last: where it was found, where it then is at its pace, and all between."""
     beyond = nearest.media_ns - media_ns
     known = [find for find in finds if (find.media_ns - nearest.media_ns) * beyond > 0]
-    paced = [find for find in known if abs(find.media_ns - nearest.media_ns) <= _PACED_NS]
+    least, most = _PACED_NS
+    paced = [find for find in known if least <= abs(find.media_ns - nearest.media_ns) <= most]
     box = nearest.box
+    wide, tall = box[2] - box[0], box[3] - box[1]
     if paced:
         other = max(paced, key=lambda find: abs(find.media_ns - nearest.media_ns))
         share = beyond / (other.media_ns - nearest.media_ns)
-        there = [a + share * (a - b) for a, b in zip(nearest.box, other.box, strict=True)]
-        low = [min(a, b) for a, b in zip(box, there, strict=True)]
-        high = [max(a, b) for a, b in zip(box, there, strict=True)]
-        box = (low[0], low[1], high[2], high[3])
+        farthest = _FASTEST * abs(beyond) / 1e9
+        right, down = (
+            float(np.clip(share * (a + b - c - d) / 2, -farthest * size, farthest * size))
+            for a, b, c, d, size in (
+                (box[0], box[2], other.box[0], other.box[2], wide),
+                (box[1], box[3], other.box[1], other.box[3], tall),
+            )
+        )
+        box = (
+            box[0] + min(right, 0),
+            box[1] + min(down, 0),
+            box[2] + max(right, 0),
+            box[3] + max(down, 0),
+        )
     grown = _SPEED * abs(beyond) / 1e9
-    wide, tall = grown * (nearest.box[2] - nearest.box[0]), grown * (nearest.box[3] - nearest.box[1])
-    return box[0] - wide, box[1] - tall, box[2] + wide, box[3] + tall
+    return box[0] - grown * wide, box[1] - grown * tall, box[2] + grown * wide, box[3] + grown * tall
 
 
 def _grown(box: tuple[float, ...], share: float) -> Box:

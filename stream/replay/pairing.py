@@ -70,9 +70,15 @@ class Track:
         if face.person and face.person not in self.names:
             self.names.append(face.person)
         x1, y1, x2, y2 = face.box
-        worth = face.score * (x2 - x1) * (y2 - y1)
+        if face.score * (x2 - x1) * (y2 - y1) <= _BETTER * self._worth:
+            return
+        picture = rgb()
+        height, width = picture.shape[:2]
+        # Only what the picture shows of the box counts: somebody who walks out of it is nearest then.
+        shown = max(0.0, min(x2, width) - max(x1, 0.0)) * max(0.0, min(y2, height) - max(y1, 0.0))
+        worth = face.score * shown**2 / max((x2 - x1) * (y2 - y1), 1.0)
         if worth > _BETTER * self._worth:
-            self._worth, self.still = worth, face_jpeg(rgb(), face.box)
+            self._worth, self.still = worth, face_jpeg(picture, face.box)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
