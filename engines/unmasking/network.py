@@ -13,6 +13,7 @@ SIZE = 128
 WIDTHS = (32, 64, 128, 256)
 DILATIONS = (1, 2)
 COLOURS = 8
+_RIM = 0.45
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -96,16 +97,25 @@ def palette(x: Tensor, sought: Tensor, mixed: Tensor) -> Tensor:
     return (colours.transpose(1, 2) @ shares).reshape(x.shape)
 
 
-def blend(x: Tensor, rgb: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
-    """(composite, mask): composite = m rgb + (1 - m) x. The ends of m are stretched to exactly 0 and 1,
-    so that what the network leaves alone is left alone to the last bit.
+def stretched(logit: Tensor) -> Tensor:
+    """The mask of its logit, its ends stretched to exactly 0 and 1: what the network leaves alone is left alone to the
+    last bit.
     """
-    mask = torch.clamp(torch.sigmoid(logit) * 1.1 - 0.05, 0, 1)
+    return torch.clamp(torch.sigmoid(logit) * 1.1 - 0.05, 0, 1)
+
+
+def blend(x: Tensor, rgb: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
+    """(composite, mask) of training: composite = m rgb + (1 - m) x."""
+    mask = stretched(logit)
     return mask * rgb + (1 - mask) * x, mask
 
 
 class Unmask(nn.Module):
-    """The exported graph: RGB 0..255 [N, 3, 128, 128] -> composite 0..255 and mask 0..1 [N, 1, 128, 128]."""
+    """The exported graph: RGB 0..255 [N, 3, 128, 128] -> composite 0..255 and mask 0..1 [N, 1, 128, 128].
+
+    What is painted reaches some two pixels beyond the mask, over its blurred edge and its shadow on the skin, which
+    would stay as a rim. There `mask` is under one half: above it, a mask was seen; above 0, something was painted.
+    """
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -114,7 +124,10 @@ class Unmask(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Composite and mask of x."""
         rgb, logit = self.generator(x * (1 / 127.5) - 1)
-        return blend(x, torch.clamp(rgb * 127.5 + 127.5, 0, 255), logit)
+        mask = stretched(logit)
+        painted = F.avg_pool2d(F.max_pool2d(mask, 5, 1, 2), 3, 1, 1, count_include_pad=False)
+        composite = painted * torch.clamp(rgb * 127.5 + 127.5, 0, 255) + (1 - painted) * x
+        return composite, mask + F.relu(_RIM * painted - mask)
 
 
 class Discriminator(nn.Module):
