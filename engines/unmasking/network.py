@@ -89,12 +89,14 @@ class Generator(nn.Module):
 def palette(x: Tensor, sought: Tensor, mixed: Tensor) -> Tensor:
     """Each place's colour as a mixture of colours that were sought all over the picture.
 
-    x: [N, 3, H, W]. sought: logits [N, K, H, W] of where each of K colours is to be taken from. mixed: logits
-    [N, K, H, W] of the share each has at a place. Returns [N, 3, H, W], within the range of x.
+    x: [N, 3, 64, 64]. sought: logits [N, K, 64, 64] of where each of K colours is to be taken from. mixed: logits
+    [N, K, 64, 64] of the share each has at a place. Returns [N, 3, 64, 64], within the range of x.
     """
-    colours = torch.softmax(sought.flatten(2), 2) @ x.flatten(2).transpose(1, 2)  # [N, K, 3]
-    shares = torch.softmax(mixed, 1).flatten(2)
-    return (colours.transpose(1, 2) @ shares).reshape(x.shape)
+    places = SIZE // 2 * (SIZE // 2)  # spelt out, so that the exported graph has no arithmetic of shapes
+    pixels = x.reshape(-1, 3, places)
+    colours = torch.softmax(sought.reshape(-1, COLOURS, places), 2) @ pixels.transpose(1, 2)  # [N, K, 3]
+    shares = torch.softmax(mixed, 1).reshape(-1, COLOURS, places)
+    return (colours.transpose(1, 2) @ shares).reshape(-1, 3, SIZE // 2, SIZE // 2)
 
 
 def stretched(logit: Tensor) -> Tensor:
