@@ -40,9 +40,9 @@ def silence_s(directory: Path, stage: str) -> float:
         stamp = (directory / f"{stage}.heartbeat").read_bytes()
     except OSError:
         return 0.0
-    if len(stamp) < _SIZE:
-        return 0.0
-    return max(0.0, (time.monotonic_ns() - _STAMP.unpack_from(stamp)[0]) / 1e9)
+    beaten_ns = _STAMP.unpack_from(stamp)[0] if len(stamp) == _SIZE else 0
+    # The file is there an instant before the first beat is in it.
+    return max(0.0, (time.monotonic_ns() - beaten_ns) / 1e9) if beaten_ns else 0.0
 
 
 def living_stages(directory: Path) -> dict[str, int]:

@@ -315,7 +315,7 @@ def test_an_overlay_that_is_killed_comes_back_at_its_address_and_the_sum_still_h
         assert second.url == first.url
         shown = state(second)["frames"].get("shown", 0)
         until(lambda: state(second)["frames"].get("shown", 0) > shown + 10, "ten more frames")
-        assert any(event["event"] == "first_picture" for event in second.events)
+        until(lambda: any(event["event"] == "first_picture" for event in second.events), "word of a picture")
     finally:
         over.set()
         producing.join()
