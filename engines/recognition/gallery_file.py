@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from engines.recognition import audit
 from engines.recognition.vault import Vault, VaultError
+from engines.sqlite_file import connect_readable, connect_writable, migrate, version
 
 _APPLICATION = 0x554E565A  # "UNVZ", in the file's header
 _BUSY_S = 10.0
@@ -99,9 +98,7 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 def _open_writable(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite alone would let the group read it
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = connect_writable(path, _BUSY_S)
     try:
         _recognise(connection)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -109,7 +106,7 @@ def _open_writable(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        _migrate(connection)
+        migrate(connection, _MIGRATIONS, _APPLICATION)
     except BaseException:
         connection.close()
         raise
@@ -117,19 +114,10 @@ def _open_writable(path: Path) -> sqlite3.Connection:
 
 
 def _open_readable(path: Path) -> sqlite3.Connection:
-    """From a disk that cannot be written. A journal left there holds changes, so then it must be read too."""
-    journal = path.with_name(path.name + "-wal")
-    mode = "mode=ro" if journal.exists() and journal.stat().st_size else "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?{mode}",
-        uri=True,
-        timeout=_BUSY_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection = connect_readable(path, _BUSY_S)
     try:
         _recognise(connection)
-        _version(connection, len(_MIGRATIONS))
+        version(connection, _MIGRATIONS, len(_MIGRATIONS))
     except BaseException:
         connection.close()
         raise
@@ -147,33 +135,6 @@ def _recognise(connection: sqlite3.Connection) -> None:
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise sqlite3.DatabaseError(str(found))
-
-
-def _version(connection: sqlite3.Connection, oldest: int = 0) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if not oldest <= version <= len(_MIGRATIONS):
-        raise sqlite3.NotSupportedError(
-            f"its schema has version {version}, this program reads {oldest} to {len(_MIGRATIONS)}"
-        )
-    return version
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    if _version(connection) == len(_MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for version in range(
-            _version(connection), len(_MIGRATIONS)
-        ):  # asked again: another may have been first
-            for statement in _MIGRATIONS[version]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version + 1}")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def _busy(error: Exception) -> bool:

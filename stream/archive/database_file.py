@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from engines.recognition.vault import Vault, VaultError
+from engines.sqlite_file import connect_readable, connect_writable, migrate, version
 from stream.archive.database import BUSY_S, FILE, KEY, SUSPECT, ArchiveError, guarded
 from stream.archive.schema import APPLICATION, MIGRATIONS
 
@@ -85,21 +84,12 @@ def _opening(path: Path) -> Iterator[None]:
 
 
 def _open_writable(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite alone would let the group read it
-    return _prepared(
-        sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False), _set_up
-    )
+    return _prepared(connect_writable(path, BUSY_S), _set_up)
 
 
 def _open_readable(path: Path) -> sqlite3.Connection:
-    """From a disk that cannot be written. A journal left there holds changes, so then it must be read too."""
-    journal = path.with_name(path.name + "-wal")
-    mode = "mode=ro" if journal.exists() and journal.stat().st_size else "mode=ro&immutable=1"
-    address = f"file:{quote(str(path.absolute()))}?{mode}"
     return _prepared(
-        sqlite3.connect(address, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False),
-        lambda connection: _version(connection, len(MIGRATIONS)),
+        connect_readable(path, BUSY_S), lambda connection: version(connection, MIGRATIONS, len(MIGRATIONS))
     )
 
 
@@ -120,35 +110,13 @@ def _prepared(
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    if not _version(connection):  # a new file: room that is freed in it can be given back to the disk
+    if not version(
+        connection, MIGRATIONS
+    ):  # a new file: room that is freed in it can be given back to the disk
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_JOURNAL}")
-    if _version(connection) == len(MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for version in range(
-            _version(connection), len(MIGRATIONS)
-        ):  # asked again: another may have been first
-            for statement in MIGRATIONS[version]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version + 1}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _version(connection: sqlite3.Connection, oldest: int = 0) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if not oldest <= version <= len(MIGRATIONS):
-        raise sqlite3.NotSupportedError(
-            f"its schema has version {version}, this program reads {oldest} to {len(MIGRATIONS)}"
-        )
-    return version
+    migrate(connection, MIGRATIONS, APPLICATION)

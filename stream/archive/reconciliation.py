@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from engines.recognition.vault import Vault
 from stream.archive import clocks
 from stream.archive.footage_table import FootageTable
 from stream.recording.mp4.outline import NoFootage, is_footage, outline
@@ -26,16 +24,7 @@ _READ_IN = "read in again from its file"
 class Reconciliation(FootageTable):
     """Rows and files."""
 
-    def __init__(
-        self,
-        folder: Path,
-        connection: sqlite3.Connection,
-        vault: Vault,
-        read_only: bool,
-        clock_ns: Callable[[], int] = time.time_ns,
-    ) -> None:
-        super().__init__(folder, connection, vault, read_only, clock_ns)
-        self._reconciled_ns: int | None = None
+    _reconciled_ns: int | None = None
 
     def reconcile_hourly(self, now_ns: int) -> list[str]:
         """Reconcile when an hour has passed since all agreed; what was done, a sentence each."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Callable
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.recognition.embedder import DIMENSIONS
-from engines.recognition.vault import Vault
 from stream.archive.database import ArchiveError
 from stream.archive.sighting_table import COLUMNS, SightingTable, bound_embedding
 from stream.archive.sightings import Query, Sighting
@@ -50,16 +46,10 @@ class _Faces:
 class Resemblance(SightingTable):
     """Search by a face."""
 
-    def __init__(
-        self,
-        folder: Path,
-        connection: sqlite3.Connection,
-        vault: Vault,
-        read_only: bool,
-        clock_ns: Callable[[], int] = time.time_ns,
-    ) -> None:
-        super().__init__(folder, connection, vault, read_only, clock_ns)
-        self._known_faces: dict[str, _Faces] = {}  # by space
+    @cached_property
+    def _known_faces(self) -> dict[str, _Faces]:
+        """By space; filled as they are asked for."""
+        return {}
 
     def _like(
         self, embedding: NDArray[np.float32], space: str, query: Query, limit: int

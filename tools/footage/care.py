@@ -13,11 +13,15 @@ from tools.footage import text
 from tools.footage.local_times import show_time
 from tools.footage.options import Config, Folder, From, To, fail, known_cameras, opened, span
 
+OfSighting = Annotated[int | None, typer.Option(help="Number of a sighting.")]
+OfSegment = Annotated[int | None, typer.Option(help="Number of a segment.")]
+OfCamera = Annotated[str | None, typer.Option(help="With --from and --to: of this camera only.")]
+
 
 def protect(
-    sighting: Annotated[int | None, typer.Option(help="Number of a sighting.")] = None,
-    segment: Annotated[int | None, typer.Option(help="Number of a segment.")] = None,
-    camera: Annotated[str | None, typer.Option(help="With --from and --to: of this camera only.")] = None,
+    sighting: OfSighting = None,
+    segment: OfSegment = None,
+    camera: OfCamera = None,
     start: From = None,
     end: To = None,
     config: Config = None,
@@ -35,9 +39,9 @@ def protect(
 
 
 def unprotect(
-    sighting: Annotated[int | None, typer.Option(help="Number of a sighting.")] = None,
-    segment: Annotated[int | None, typer.Option(help="Number of a segment.")] = None,
-    camera: Annotated[str | None, typer.Option(help="With --from and --to: of this camera only.")] = None,
+    sighting: OfSighting = None,
+    segment: OfSegment = None,
+    camera: OfCamera = None,
     start: From = None,
     end: To = None,
     config: Config = None,
