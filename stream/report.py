@@ -18,7 +18,6 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from stream.messages import (
     RecorderStatus,
     StageStatus,
 )
+from stream.moments import iso
 from stream.recording.tally import Recordings
 from stream.sightings import Sighting, Sightings, SightingsDump
 
@@ -197,12 +197,6 @@ def write(report: Mapping[str, Any], path: Path) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(part, path)
-
-
-def iso(wall_ns: int) -> str:
-    """UTC, to the millisecond: 2026-11-21T05:42:07.125Z."""
-    moment = datetime.fromtimestamp(wall_ns / 1e9, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _state(status: CameraStatus) -> dict[str, Any]:

@@ -6,7 +6,7 @@ release; when one is taken away or means something else, `version` rises.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -98,12 +98,6 @@ def readable(document: bytes) -> Event | None:
 def schema() -> dict[str, Any]:
     """JSON Schema of the document."""
     return msgspec.json.schema(Event)
-
-
-def utc(wall_ns: int) -> str:
-    """ISO 8601 with milliseconds and Z. wall_ns: UTC since 1970."""
-    moment = datetime.fromtimestamp(wall_ns / 1e9, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def sentence(rule: str, camera: str, seen: EventSighting, local: datetime) -> str:

@@ -19,7 +19,7 @@ from stream.archive.archive import Archive
 from stream.config import Mqtt, Settings, WebHook
 from stream.events.channel import Backoff, Channel
 from stream.events.courier import Courier
-from stream.events.document import Event, EventSighting, Snapshot, Versions, sentence, utc
+from stream.events.document import Event, EventSighting, Snapshot, Versions, sentence
 from stream.events.hours import local_time
 from stream.events.keeper import PICTURE_WITHIN_S, Keeper
 from stream.events.mqtt import MqttChannel
@@ -28,6 +28,7 @@ from stream.events.shelf import Shelf, ShelfError
 from stream.events.watch import Met, Watch, same_ones
 from stream.events.webhook import WebHookChannel
 from stream.messages import EngineInfo, FaceLook, FrameResult, InferenceStatus
+from stream.moments import iso
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +138,8 @@ class EventEngine:
         seen = EventSighting(
             track=track.track,
             epoch=str(track.epoch),
-            first_seen=utc(track.first_wall_ns),
-            last_seen=utc(track.last_wall_ns),
+            first_seen=iso(track.first_wall_ns),
+            last_seen=iso(track.last_wall_ns),
             decision=face.decision,
             person=face.person,
             probability=face.probability,
@@ -153,7 +154,7 @@ class EventEngine:
             id=uuid.uuid4().hex,
             rule=met.rule.name,
             camera=frame.camera,
-            time=utc(frame.wall_ns),
+            time=iso(frame.wall_ns),
             text=sentence(met.rule.name, frame.camera, seen, local_time(frame.wall_ns, self._clocks)),
             sighting=seen,
             versions=Versions(
@@ -205,4 +206,4 @@ def _channel(target: WebHook | Mqtt, archive: Archive) -> Channel:
 
 
 def _snapshot(look: FaceLook) -> Snapshot:
-    return Snapshot(time=utc(look.wall_ns), jpeg=look.picture_jpeg)
+    return Snapshot(time=iso(look.wall_ns), jpeg=look.picture_jpeg)

@@ -29,9 +29,9 @@ from stream.evidence.bundle import (
     Manifest,
 )
 from stream.evidence.case import Case, Custody, gather
-from stream.evidence.moments import utc
 from stream.evidence.report import render
 from stream.messages import TrackedFace
+from stream.moments import utc
 
 _PICTURES = (("look", "jpg"), ("original", "png"), ("reconstruction", "png"))
 

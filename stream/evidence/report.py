@@ -15,7 +15,6 @@ from engines.unmasking.mark import CAPTION
 from stream.evidence.bundle import BundledFile
 from stream.evidence.case import Case, Custody, Still
 from stream.evidence.certainty import certainty, percent
-from stream.evidence.moments import local, utc
 from stream.evidence.page import (
     bullets,
     facts,
@@ -26,6 +25,7 @@ from stream.evidence.page import (
     section,
     table,
 )
+from stream.moments import local, utc
 
 _WIDEST_STILL = 1280
 _FRAME_NS = 120_000_000  # frames of a face no farther apart are drawn as one stretch

@@ -19,12 +19,12 @@ import stream
 from engines.recognition.audit import Action
 from stream.archive.archive import Archive
 from stream.exporter import Exporter
+from stream.moments import iso
 from stream.overlay import draw
 from stream.recording.mp4.fragments import FragmentError
 from stream.replay.anonymise import MARGIN_NS, Veil, hide
 from stream.replay.playback import Film, PlacedSample, Playback, PlayedFrame, as_live
 from stream.replay.selection import local
-from stream.report import iso
 
 _TICK = Fraction(1, 1_000_000)
 

@@ -16,7 +16,8 @@ from stream.messages import (
     StageStatus,
     TrackedFace,
 )
-from stream.report import Report, iso, write
+from stream.moments import iso
+from stream.report import Report, write
 from stream.sightings import Sightings
 
 SECOND = 1_000_000_000

@@ -1,8 +1,14 @@
-"""Times for people: always with their zone, to the millisecond where it matters."""
+"""Times for people and programs: always with their zone, to the millisecond where it matters."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+
+def iso(wall_ns: int) -> str:
+    """UTC, to the millisecond: 2026-11-21T05:42:07.125Z."""
+    moment = datetime.fromtimestamp(wall_ns / 1e9, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc(wall_ns: int) -> str:
