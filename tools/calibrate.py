@@ -14,7 +14,6 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -28,10 +27,10 @@ from engines.detection.mtcnn import MTCNN
 from engines.masks.synthesis import draw_mask
 from engines.masks.templates import apply_template, read_templates
 from engines.models import prepare
-from engines.recognition.calibration import MODELS, PATH, Calibration
-from engines.recognition.embedder import SFace
+from engines.recognition.calibration import CLEAN, MODELS, PATH, Calibration
 from engines.unmasking.generator import Unmasker
 from stream.config import Settings
+from stream.embedders import EMBEDDERS, evidence_of
 from tools.calibration.card import About, Measured, card
 from tools.calibration.fit import Fitted, fit
 from tools.calibration.gather import compare, gather, pictures
@@ -69,13 +68,13 @@ def calibrate(
 ) -> None:
     """Fit, measure, write calibration.json and its card."""
     settings, began = Settings(), time.monotonic()
-    models = prepare(settings.engines.cache, ("pnet", "rnet", "onet", "sface", "unmask"))
+    models = prepare(settings.engines.cache, ("pnet", "rnet", "onet", "unmask", *EMBEDDERS))
     engines = {name: open_engine(model, cache=settings.engines.cache) for name, model in models.items()}
     detector = MTCNN({n: engines[n] for n in ("pnet", "rnet", "onet")}, settings.detection.min_face)
     unmasker = Unmasker(engines["unmask"])
     chain = Chain(
         detector,
-        SFace(engines["sface"]),
+        evidence_of(engines),
         lambda crops: unmasker.unmask(crops).pictures,
         settings.quality,
         settings.tracking.min_score,
@@ -90,11 +89,12 @@ def calibrate(
             chain, known, unknown, looks, frames, rng, lambda f: progress.update(task, completed=f)
         )
         fitted = {}
-        for name, kinds in MODELS.items():
+        for name, terms in MODELS.items():
             progress.update(task, description=f"Fitting {name}")
-            fitted[name] = fit(compare(samples, name != "clean", kinds), rng)
+            fitted[name] = fit(compare(samples, name != CLEAN, terms), rng)
         values = {
-            "space": chain.embedder.space,
+            "space": chain.evidence.space,
+            "views_space": chain.evidence.views_space,
             "generator_sha256": models["unmask"].sha256,
             "models": {name: _strength(name, f) for name, f in fitted.items()},
         }
@@ -114,7 +114,7 @@ def calibrate(
         f"{platform.machine()}, {os.cpu_count()} cores, {(time.monotonic() - began) / 60:.0f} minutes",
         f"{sum(not s.stranger for s in samples)} of people, {sum(s.stranger for s in samples)} of strangers",
         masks,
-        chain.embedder.space,
+        chain.evidence.views_space,
         models["unmask"].sha256,
     )
     text = card(about, fitted, measured)
@@ -154,8 +154,14 @@ def _measure(seen: Mapping[str, Seen], calibration: Calibration, decide_at: floa
 
 
 def _strength(name: str, fitted: Fitted) -> dict[str, Any]:
-    values = {key: round(value, 4) for key, value in asdict(fitted.strength).items() if key != "shares"}
-    return {"shares": dict(zip(MODELS[name], fitted.strength.shares, strict=True)), **values}
+    strength = fitted.strength
+    numbers = ("crossing", "steepness", "bend", "lower", "upper")
+    mean, deviation = strength.strangers
+    return {
+        "shares": {term: round(share, 5) for term, share in zip(MODELS[name], strength.shares, strict=True)},
+        **{key: round(getattr(strength, key), 4) for key in numbers},
+        "strangers": {"mean": round(mean, 5), "deviation": round(deviation, 5)},
+    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,13 +20,13 @@ from engines.detection.mtcnn import MTCNN
 from engines.masks.state import MaskStateClassifier, crop
 from engines.models import ModelError, prepare
 from engines.recognition.audit import AuditError
-from engines.recognition.embedder import SFace
 from engines.recognition.enrolment import Enroller, Refused, check_identity
 from engines.recognition.gallery import Gallery, GalleryError
 from engines.recognition.names import clean_ground, clean_name
 from stream.archive.archive import Archive, ArchiveError
 from stream.archive.database import FILE as ARCHIVE_FILE
 from stream.config import ConfigError, Engines, Settings, load
+from stream.embedders import EMBEDDERS, evidence_of
 from tools.preparing import progress_bar
 
 _SMALLEST_FACE = 24  # looked for smaller than needed, so that the refusal can say "too small"
@@ -176,7 +176,7 @@ def open_enroller(engines: Engines) -> Enroller:
         task = progress.add_task("Preparing networks", total=1.0)
         models = prepare(
             engines.cache,
-            ("pnet", "rnet", "onet", "maskstate", "sface"),
+            ("pnet", "rnet", "onet", "maskstate", *EMBEDDERS),
             lambda name, share: progress.update(
                 task, completed=share, description=f"Preparing {name or 'networks'}"
             ),
@@ -186,7 +186,7 @@ def open_enroller(engines: Engines) -> Enroller:
             for name, model in models.items()
         }
     detector = MTCNN({name: opened[name] for name in ("pnet", "rnet", "onet")}, _SMALLEST_FACE)
-    return Enroller(detector, SFace(opened["sface"]), _no_mask(MaskStateClassifier(opened["maskstate"])))
+    return Enroller(detector, evidence_of(opened), _no_mask(MaskStateClassifier(opened["maskstate"])))
 
 
 def _no_mask(

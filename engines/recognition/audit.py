@@ -33,6 +33,7 @@ class Action(StrEnum):
 
     ENROLLED = "enrolled"
     PICTURE_ADDED = "picture added"
+    RENEWED = "templates renewed"
     REMOVED = "removed"
     SEARCHED = "searched"
     VIEWED = "viewed"

@@ -6,6 +6,9 @@ the evidence speaks for neither side and may bend upwards above it: likeness of 
 normal distribution, whose logarithm is a parabola. It is kept between an empirical lower and upper bound, since no
 number of comparisons supports a claim beyond about their count (Vergeer et al., "Numerical likelihood ratios
 outputted by LR systems are often based on extrapolation: when to stop extrapolating?", 2016).
+
+The same file says how alike two people may be: the upper tail of their score follows a normal distribution, from which
+comes the score that a stranger reaches only as often as is wanted, however many are enrolled.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import NormalDist
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +28,13 @@ from numpy.typing import NDArray
 from engines.models import WEIGHTS
 
 PATH = WEIGHTS / "calibration.json"
-RAW, UNMASKED = "raw", "unmasked"
-MODELS: dict[str, tuple[str, ...]] = {"clean": (RAW,), "masked": (RAW,), "masked+unmasked": (RAW, UNMASKED)}
-"""Each model's kinds of evidence: the face as seen, and as the generator completed it."""
+CLEAN, MASKED, COMPLETED = "clean", "masked", "masked+unmasked"
+MODELS: Final[Mapping[str, tuple[str, ...]]] = {
+    CLEAN: ("raw",),
+    MASKED: ("raw", "upper", "robust", "rendered"),
+    COMPLETED: ("raw", "upper", "robust", "rendered", "unmasked"),
+}
+"""Each model's terms: of the face as seen, and with what the generator completed."""
 
 
 class CalibrationError(RuntimeError):
@@ -36,9 +44,10 @@ class CalibrationError(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Strength:
     """log LR = steepness * t + bend * max(t, 0)^2, kept between lower <= 0 and upper >= 0 (natural logarithms),
-    where t = sum of share * cosine - crossing.
+    where t = score - crossing and score = sum of share * cosine.
 
-    shares: of each kind of evidence, adding up to 1. crossing: the cosine that speaks for neither side.
+    shares: of each term, adding up to 1. crossing: the score that speaks for neither side. strangers: mean and
+    standard deviation of the normal distribution that the upper tail of two people's score follows.
     """
 
     shares: tuple[float, ...]
@@ -47,22 +56,34 @@ class Strength:
     bend: float
     lower: float
     upper: float
+    strangers: tuple[float, float]
 
-    def __call__(self, cosines: NDArray[np.floating]) -> NDArray[np.float64]:
-        """float64 [...] for cosines [..., kinds]."""
-        t = np.asarray(cosines, np.float64) @ np.asarray(self.shares) - self.crossing
+    def __call__(self, score: NDArray[np.floating]) -> NDArray[np.float64]:
+        """float64 [...] for scores [...]."""
+        t = np.asarray(score, np.float64) - self.crossing
         return np.clip(self.steepness * t + self.bend * np.maximum(t, 0) ** 2, self.lower, self.upper)
+
+    @property
+    def floor(self) -> float:
+        """The score at and below which log LR is `lower`."""
+        return self.crossing + self.lower / self.steepness
+
+    def reached_by_strangers(self, rate: float) -> float:
+        """The score that a comparison of two people reaches with this probability, 0 < rate < 1/2."""
+        mean, deviation = self.strangers
+        return NormalDist(mean, deviation).inv_cdf(1 - rate)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """The models, and the networks that they were fitted for.
 
-    space: of the embeddings (embedder.SFace.space). generator_sha256: of the unmasking network's file, empty
-    when "masked+unmasked" was not fitted. sha256: of this file.
+    space, views_space: of the embeddings (evidence.EvidenceMaker). generator_sha256: of the unmasking network's file,
+    empty when "masked+unmasked" was not fitted. sha256: of this file.
     """
 
     space: str
+    views_space: str
     generator_sha256: str
     models: Mapping[str, Strength]
     sha256: str = ""
@@ -77,25 +98,26 @@ class Calibration:
             raise CalibrationError(f"{path}: cannot be read: {error}") from None
         try:
             models = {name: _strength(name, entry) for name, entry in values["models"].items()}
-            space, generator = values["space"], values["generator_sha256"]
+            spaces = values["space"], values["views_space"], values["generator_sha256"]
         except (KeyError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{path}: is not a calibration: {error}") from None
         except ValueError as error:
             raise CalibrationError(f"{path}: {error}") from None
-        if not isinstance(space, str) or not isinstance(generator, str):
-            raise CalibrationError(f"{path}: space and generator_sha256 must be text")
-        for needed in ("clean", "masked"):
+        if not all(isinstance(space, str) for space in spaces):
+            raise CalibrationError(f"{path}: space, views_space and generator_sha256 must be text")
+        for needed in (CLEAN, MASKED):
             if needed not in models:
                 raise CalibrationError(f"{path}: models.{needed}: must be there")
-        return cls(space, generator, models, hashlib.sha256(data).hexdigest())
+        return cls(*spaces, models, hashlib.sha256(data).hexdigest())
 
 
 def _strength(name: str, entry: Any) -> Strength:
     if name not in MODELS:
         raise ValueError(f"models.{name}: must be one of {', '.join(MODELS)}")
-    shares = tuple(float(entry["shares"][kind]) for kind in MODELS[name])
+    shares = tuple(float(entry["shares"][term]) for term in MODELS[name])
+    strangers = float(entry["strangers"]["mean"]), float(entry["strangers"]["deviation"])
     values = [float(entry[key]) for key in ("crossing", "steepness", "bend", "lower", "upper")]
-    if not all(math.isfinite(v) for v in (*shares, *values)):
+    if not all(math.isfinite(v) for v in (*shares, *values, *strangers)):
         raise ValueError(f"models.{name}: all numbers must be finite")
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-3:
         raise ValueError(f"models.{name}.shares: must not be negative and add up to 1, found {shares}")
@@ -108,4 +130,6 @@ def _strength(name: str, entry: Any) -> Strength:
         raise ValueError(
             f"models.{name}: lower must be at most 0 and upper at least 0, found {lower}, {upper}"
         )
-    return Strength(shares, crossing, steepness, bend, lower, upper)
+    if strangers[1] <= 0:
+        raise ValueError(f"models.{name}.strangers.deviation: must be above 0, found {strangers[1]}")
+    return Strength(shares, crossing, steepness, bend, lower, upper, strangers)

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
+from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, scaled, warp
 from engines.faces import Faces
-from engines.recognition.embedder import SFace
-from engines.recognition.gallery import GallerySnapshot, Template
+from engines.recognition.enrolled import GallerySnapshot, Template
+from engines.recognition.evidence import EvidenceMaker, Vector
 from engines.recognition.names import same_name
 from engines.recognition.quality import Quality, measure
 from engines.unmasking.mark import CAPTION, TILE, is_reconstruction
@@ -31,6 +31,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP")
 MOST_BYTES = 64 << 20
 MOST_PIXELS = 60_000_000
 _SEARCHED = 1280  # longest side, in pixels, of the picture that is searched for faces
+_KEPT = 2
+"""The face that is kept for later embedders and to be shown is so many times as large as the recognition frame."""
 _SURE_FACE = 0.9
 _BYSTANDER = 1 / 3  # of the largest face's height: smaller ones stand in the background
 _NO_MASK = 0.5
@@ -129,11 +131,11 @@ class Enroller:
     def __init__(
         self,
         detector: Detector,
-        embedder: SFace,
+        evidence: EvidenceMaker,
         no_mask: Callable[[NDArray[np.uint8], NDArray[np.float32]], float] | None = None,
         limits: EnrolmentLimits | None = None,
     ) -> None:
-        self._detector, self._embedder = detector, embedder
+        self._detector, self._evidence = detector, evidence
         self._no_mask = no_mask
         self._limits = limits or EnrolmentLimits()
 
@@ -149,16 +151,25 @@ class Enroller:
         box, landmarks = self._one_face(photo.pixels)
         if is_reconstruction(warp(photo.pixels, face_transform(landmarks) * (TILE / FACE_SIZE), TILE)):
             raise Refused(_RECONSTRUCTION)  # seen at the size and angle at which the mark was made
-        crop = warp(photo.pixels, recognition_transform(landmarks), RECOGNITION_SIZE)
+        transform = recognition_transform(landmarks)
+        crop = warp(photo.pixels, transform, RECOGNITION_SIZE)
         quality = measure(photo.pixels, landmarks, crop)
         if reason := quality.unfit(self._limits):
             raise Refused(self._sentence(reason, quality))
         if self._no_mask and self._no_mask(photo.pixels, box) < _NO_MASK:
             raise Refused("the face wears a mask: enrolment needs the whole face")
-        embedding = self._embedder.embed(crop[None])[0]
-        if not embedding.any():
+        views = self._evidence.views(crop)
+        if not all(vector.any() for vector in views.values()):
             raise Refused("the face gives no template")
-        return Template(embedding, self._embedder.space, quality.weight, photo.digest)
+        kept = warp(photo.pixels, scaled(transform, _KEPT), _KEPT * RECOGNITION_SIZE)
+        return Template(
+            views,
+            self._evidence.space,
+            quality.weight,
+            photo.digest,
+            self._evidence.views_space,
+            cv2.imencode(".png", cv2.cvtColor(kept, cv2.COLOR_RGB2BGR))[1].tobytes(),
+        )
 
     def _one_face(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Landmarks]:
         scale = min(1.0, _SEARCHED / max(picture.shape[:2]))
@@ -190,6 +201,17 @@ class Enroller:
             "too bright": f"mean grey level {quality.brightness:.0f} of 255",
         }
         return f"the face is {reason}" + (f" ({details[reason]})" if reason in details else "")
+
+
+def views_of(picture: bytes, evidence: EvidenceMaker) -> dict[str, Vector]:
+    """The views that other embedders make of a picture that was kept (Template.picture). Raises Refused."""
+    data = np.frombuffer(picture, np.uint8)
+    found = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    side = _KEPT * RECOGNITION_SIZE
+    if found is None or found.shape != (side, side, 3):
+        raise Refused("its picture was not kept, or cannot be decoded")
+    small = cv2.resize(found, (RECOGNITION_SIZE, RECOGNITION_SIZE), interpolation=cv2.INTER_AREA)
+    return evidence.views(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8))
 
 
 def check_identity(

@@ -11,84 +11,21 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.recognition import audit, gallery_file
 from engines.recognition.embedder import DIMENSIONS
+from engines.recognition.enrolled import GallerySnapshot, Person, Receipt, Template, check
+from engines.recognition.evidence import VIEWS, WHOLE, Vector
 from engines.recognition.gallery_file import GalleryError
 from engines.recognition.names import clean_ground, clean_name, same_name
 from engines.recognition.vault import VaultError
 
 __all__ = ["Gallery", "GalleryError", "GallerySnapshot", "Person", "Receipt", "Template"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Template:
-    """One picture of a person, as the gallery keeps it.
-
-    embedding: float32 [128], unit length, in the named space. quality: 0 to 1. digest: of the picture's pixels,
-    so that the same photograph is known again; only a keyed mark of it is stored.
-    """
-
-    embedding: NDArray[np.float32]
-    space: str
-    quality: float
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """An enrolled person. since_wall_ns: UTC since 1970 of the first picture."""
-
-    id: str
-    name: str
-    pictures: int
-    since_wall_ns: int
-    ground: str
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Proof of an erasure: line `sequence` of the audit log carries this mark.
-
-    scrubbed: the bytes are gone from the files now; False when another process was reading all the while, and
-    then the next command that opens the gallery overwrites them.
-    """
-
-    person: str
-    name: str
-    pictures: int
-    wall_ns: int
-    sequence: int
-    mark: bytes
-    scrubbed: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GallerySnapshot:
-    """All templates at one moment, in memory, for exact search.
-
-    ids, names: of the people, [P]. matrix: float32 [T, 128], rows of one person side by side. owner: intp [T],
-    each row's index into ids, rising. space: of the embeddings, empty while nobody is enrolled.
-    """
-
-    version: int
-    space: str
-    ids: tuple[str, ...]
-    names: tuple[str, ...]
-    matrix: NDArray[np.float32]
-    owner: NDArray[np.intp]
-
-    @classmethod
-    def empty(cls) -> GallerySnapshot:
-        """Nobody enrolled."""
-        return cls(0, "", (), (), np.zeros((0, DIMENSIONS), np.float32), np.zeros(0, np.intp))
 
 
 class Gallery:
@@ -170,13 +107,15 @@ class Gallery:
             clean_ground(ground),
             self._vault.mark(template.digest, "picture"),
         )
-        _check(template)
+        check(template)
         with gallery_file.guarded(self.path), self._writing():
             space = self._meta("space")
             if space and space != template.space and self._count("template"):
                 raise _foreign(self.path, str(space), template.space)
             if owner := self.owner_of_picture(template.digest):
                 raise GalleryError(f"the very same photograph is already enrolled as {owner}")
+            if not self._meta("views_space"):
+                self._set("views_space", template.views_space)
             now, name_mark = self._clock_ns(), self._vault.mark(same_name(name).encode(), "name")
             row = self._connection.execute(
                 "SELECT id FROM person WHERE name_mark = ?", (name_mark,)
@@ -189,17 +128,19 @@ class Gallery:
                 )
             identity = secrets.token_hex(16)
             self._connection.execute(
-                "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     identity,
                     person,
-                    self._vault.seal(
-                        template.embedding.astype("<f4").tobytes(), _binding(identity, person, template.space)
-                    ),
+                    self._sealed_whole(template, identity, person),
                     self._vault.seal(ground.encode(), f"ground of {identity} of {person}"),
                     mark,
                     template.quality,
                     now,
+                    self._sealed_views(template, identity, person),
+                    self._vault.seal(template.picture, _picture_binding(identity, person))
+                    if template.picture
+                    else None,
                 ),
             )
             self._set("space", template.space)
@@ -228,8 +169,10 @@ class Gallery:
         scrubbed = self._scrub()
         return Receipt(person.id, person.name, pictures, entry.wall_ns, entry.sequence, entry.mark, scrubbed)
 
-    def load(self, space: str | None = None) -> GallerySnapshot:
-        """Everything needed to search. space: the embedder's; GalleryError when the gallery lives in another."""
+    def load(self, space: str | None = None, views_space: str = "") -> GallerySnapshot:
+        """Everything needed to search. space, views_space: the embedders'; GalleryError when the gallery lives in
+        another space; views of another space are left out, and the snapshot is not complete.
+        """
         with gallery_file.guarded(self.path), self._vault_errors():
             self._connection.execute("BEGIN")
             try:
@@ -238,23 +181,119 @@ class Gallery:
                     "SELECT id, name FROM person ORDER BY since_wall_ns, id"
                 ).fetchall()
                 rows = self._connection.execute(
-                    "SELECT person, id, sealed FROM template ORDER BY added_wall_ns, id"
+                    "SELECT person, id, sealed, views FROM template ORDER BY added_wall_ns, id"
                 ).fetchall()
             finally:
                 self._connection.execute("COMMIT")
             if not rows:
-                return GallerySnapshot(version, "", (), (), *_no_rows())
+                empty = GallerySnapshot.empty()
+                return GallerySnapshot(version, "", (), (), empty.views, empty.owner)
             if space is not None and space != stored:
                 raise _foreign(self.path, stored, space)
             place = {person: i for i, (person, _) in enumerate(people)}
             rows.sort(key=lambda row: place[row[0]])
-            data = b"".join(self._vault.unseal(sealed, _binding(t, p, stored)) for p, t, sealed in rows)
+            wholes = [self._vault.unseal(sealed, _binding(t, p, stored)) for p, t, sealed, _ in rows]
+            others = [self._views(t, p, sealed, views_space) for p, t, _, sealed in rows]
             names = tuple(self._unseal_name(*person) for person in people)
-        matrix = np.frombuffer(data, "<f4").reshape(len(rows), DIMENSIONS).astype(np.float32)
+        data = [
+            np.frombuffer(whole + (other or whole * (len(VIEWS) - 1)), "<f4")
+            for whole, other in zip(wholes, others, strict=True)
+        ]
+        table = np.stack(data).reshape(len(rows), len(VIEWS), DIMENSIONS).astype(np.float32)
+        views = {view: np.ascontiguousarray(table[:, i]) for i, view in enumerate(VIEWS)}
         owner = np.array([place[row[0]] for row in rows], np.intp)
-        return GallerySnapshot(version, stored, tuple(p for p, _ in people), names, matrix, owner)
+        return GallerySnapshot(
+            version, stored, tuple(p for p, _ in people), names, views, owner, all(other for other in others)
+        )
+
+    def pictures(self) -> dict[str, bytes]:
+        """The faces that were kept, by template: PNG files."""
+        with gallery_file.guarded(self.path), self._vault_errors():
+            rows = self._connection.execute(
+                "SELECT id, person, picture FROM template WHERE picture IS NOT NULL"
+            ).fetchall()
+            return {t: self._vault.unseal(sealed, _picture_binding(t, p)) for t, p, sealed in rows}
+
+    def picture(self, person: str) -> bytes | None:
+        """A person's best picture, a PNG file; None when none was kept."""
+        with gallery_file.guarded(self.path), self._vault_errors():
+            row = self._connection.execute(
+                "SELECT id, picture FROM template WHERE person = ? AND picture IS NOT NULL"
+                " ORDER BY quality DESC, added_wall_ns LIMIT 1",
+                (person,),
+            ).fetchone()
+            return self._vault.unseal(row[1], _picture_binding(row[0], person)) if row else None
+
+    def keeps_pictures(self) -> bool:
+        """Whether there is any picture that other embedders could make templates of."""
+        with gallery_file.guarded(self.path):
+            query = "SELECT EXISTS (SELECT 1 FROM template WHERE picture IS NOT NULL)"
+            return bool(self._connection.execute(query).fetchone()[0])
+
+    def stale(self, space: str, views_space: str) -> bool:
+        """Whether some template was made by other embedders than those of these spaces."""
+        with gallery_file.guarded(self.path):
+            if not self._count("template"):
+                return False
+            if self._meta("space") != space or self._meta("views_space") != views_space:
+                return True
+            query = "SELECT count(*) FROM template WHERE views IS NULL AND picture IS NOT NULL"
+            return bool(self._connection.execute(query).fetchone()[0])
+
+    def renew(
+        self, made: Mapping[str, Mapping[str, Vector]], space: str, views_space: str, actor: str
+    ) -> int:
+        """Replace templates, by id, with the views that other embedders made of the same pictures: all at once.
+
+        Templates that came or went since `pictures` was asked are no obstacle, unless the space changes and one is
+        not among those made: then nothing is changed. Returns how many were replaced. Raises GalleryError.
+        """
+        with gallery_file.guarded(self.path), self._writing():
+            rows = self._connection.execute("SELECT id, person FROM template").fetchall()
+            left = sum(template not in made for template, _ in rows)
+            if left and space != self._meta("space"):
+                raise GalleryError(
+                    f"{self.path}: {left} of its pictures were not kept, or came just now, and cannot be made "
+                    "into templates of another embedder; nothing was changed"
+                )
+            self._set("space", space)
+            self._set("views_space", views_space)
+            replaced = 0
+            for identity, person in rows:
+                if identity not in made:
+                    continue
+                template = Template(made[identity], space, 0.0, b"", views_space)
+                check(template)
+                sealed = (
+                    self._sealed_whole(template, identity, person),
+                    self._sealed_views(template, identity, person),
+                )
+                self._connection.execute(
+                    "UPDATE template SET sealed = ?, views = ? WHERE id = ?", (*sealed, identity)
+                )
+                replaced += 1
+            self._changed()
+            self.audit.append(audit.Action.RENEWED, "everyone", actor, f"{replaced} pictures")
+            return replaced
 
     # inside
+
+    def _sealed_whole(self, template: Template, identity: str, person: str) -> bytes:
+        plain = template.embedding.astype("<f4").tobytes()
+        return self._vault.seal(plain, _binding(identity, person, template.space))
+
+    def _sealed_views(self, template: Template, identity: str, person: str) -> bytes | None:
+        others = [template.views.get(view) for view in VIEWS if view != WHOLE]
+        if template.views_space != self._meta("views_space") or any(vector is None for vector in others):
+            return None
+        plain = b"".join(vector.astype("<f4").tobytes() for vector in others if vector is not None)
+        return self._vault.seal(plain, _binding(identity, person, template.views_space))
+
+    def _views(self, template: str, person: str, sealed: bytes | None, views_space: str) -> bytes | None:
+        """All views but WHOLE, or None where they are missing or of another space."""
+        if sealed is None or views_space != self._meta("views_space"):
+            return None
+        return self._vault.unseal(sealed, _binding(template, person, views_space))
 
     def _unseal_name(self, person: str, sealed: bytes) -> str:
         return self._vault.unseal(sealed, f"name of {person}").decode()
@@ -311,20 +350,8 @@ def _binding(template: str, person: str, space: str) -> str:
     return f"template {template} of {person} in {space}"
 
 
-def _no_rows() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    return np.zeros((0, DIMENSIONS), np.float32), np.zeros(0, np.intp)
-
-
-def _check(template: Template) -> None:
-    vector = template.embedding
-    if (
-        vector.shape != (DIMENSIONS,)
-        or not np.isfinite(vector).all()
-        or abs(float(np.linalg.norm(vector)) - 1) > 1e-3
-    ):
-        raise ValueError(
-            f"template: must be a finite vector [{DIMENSIONS}] of length 1, found {list(vector.shape)}"
-        )
+def _picture_binding(template: str, person: str) -> str:
+    return f"picture {template} of {person}"
 
 
 def _foreign(path: Path, stored: str, found: str) -> GalleryError:

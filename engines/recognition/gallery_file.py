@@ -29,6 +29,10 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX template_of ON template (person)",
         *audit.SCHEMA,
     ),
+    (
+        "ALTER TABLE template ADD COLUMN views BLOB",
+        "ALTER TABLE template ADD COLUMN picture BLOB",
+    ),
 )
 """What brings the file from version i to i + 1. Never change one that was released: add the next."""
 

@@ -11,6 +11,9 @@ A reconstruction is an illustration, not evidence that may carry a decision. For
 posteriors are made, from the face as seen alone and from both; each person gets the lower one. So the
 reconstruction can make a match less sure and never more, and the probabilities need not add up to one: what is
 missing is what the two disagree about.
+
+All terms of a model are dot products, so their weighted sum is one: of the weighted looks side by side with the views
+side by side. That is what is searched; what each term says by itself is worked out for the few people shown.
 """
 
 from __future__ import annotations
@@ -21,10 +24,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.recognition.calibration import RAW, UNMASKED, Calibration, CalibrationError
-from engines.recognition.gallery import GallerySnapshot
+from engines.recognition.calibration import (
+    CLEAN,
+    COMPLETED,
+    MASKED,
+    MODELS,
+    Calibration,
+    CalibrationError,
+)
+from engines.recognition.enrolled import GallerySnapshot
+from engines.recognition.evidence import (
+    LOOKS,
+    RAW,
+    TERMS,
+    UNMASKED,
+    VIEWS,
+    WHOLE,
+    Vector,
+    cosines,
+)
+from engines.recognition.search import Index
 
 _SHOWN = 5
+_LARGE = 10_000
+"""Templates; in a larger gallery those that are not alike at all are not looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +55,28 @@ class Candidate:
     """One enrolled person a face may be.
 
     probability: calibrated. log_lr: strength of the face as seen (never of a reconstruction), natural logarithm.
-    evidence: by kind, the cosine to the nearest of the person's pictures.
+    score: of the best of the person's pictures, as seen. evidence: by term, the cosine to the nearest of them.
     """
 
     person_id: str
     person: str
     probability: float
     log_lr: float
+    score: float
     evidence: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Most probable first; nobody: the probability that the face is of none of the people enrolled."""
+    """Most probable first; nobody: the probability that the face is of none of the people enrolled.
+
+    needed: the score that a stranger's face reaches with anybody enrolled only at the wanted rate.
+    """
 
     candidates: tuple[Candidate, ...]
     nobody: float
     masked: bool
+    needed: float = 0.0
 
 
 class Matcher:
@@ -60,82 +88,142 @@ class Matcher:
         calibration: Calibration,
         prior_enrolled: float = 0.5,
         generator_sha256: str = "",
+        false_alarms: float = 1e-3,
     ) -> None:
         """prior_enrolled: how probable it is, before looking, that a face belongs to someone enrolled.
         generator_sha256: of the network that makes the reconstructions; with another than the calibrated one,
-        evidence "unmasked" is shown and does not count. Raises CalibrationError when the snapshot's space is not the
-        calibration's, ValueError for a prior outside 0..1.
+        evidence "unmasked" is shown and does not count. false_alarms: the share of strangers' faces that may be taken
+        for somebody (FPIR). Raises CalibrationError when the snapshot's space is not the calibration's, ValueError for
+        a prior or rate out of range.
         """
         if not 0 < prior_enrolled < 1:
             raise ValueError(f"prior_enrolled: must lie between 0 and 1, found {prior_enrolled}")
+        if not 0 < false_alarms <= 0.1:
+            raise ValueError(f"false_alarms: must be above 0 and at most 0.1, found {false_alarms}")
         if snapshot.space and snapshot.space != calibration.space:
             raise CalibrationError(
                 f"calibration: was fitted for the embedder {calibration.space[:24]}, the gallery holds "
                 f"{snapshot.space[:24]}; run: python -m tools.calibrate"
             )
         self.snapshot, self.calibration, self.prior_enrolled = snapshot, calibration, prior_enrolled
-        self.notes: tuple[str, ...] = ()
-        self._fuses = (
-            "masked+unmasked" in calibration.models and generator_sha256 == calibration.generator_sha256
+        self._fuses = COMPLETED in calibration.models and generator_sha256 == calibration.generator_sha256
+        self.notes: tuple[str, ...] = (
+            ("the calibration does not know this unmasking network: reconstructions are shown, not counted",)
+            if generator_sha256 and not self._fuses
+            else ()
         )
-        if generator_sha256 and not self._fuses:
-            self.notes = (
-                "the calibration does not know this unmasking network: reconstructions are shown, not counted",
-            )
-        count = np.bincount(snapshot.owner, minlength=len(snapshot.ids))
-        self._first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.intp) if len(count) else count
-        self._count = count
+        self._count = np.bincount(snapshot.owner, minlength=len(snapshot.ids))
+        self._first = np.cumsum(self._count) - self._count
+        self._whole = Index(snapshot.matrix)
+        self._all = Index(np.concatenate([snapshot.views[view] for view in VIEWS], axis=1))
+        self.notes += self._all.notes
+        # A stranger is compared with every picture, and each comparison is a chance to be taken for somebody.
+        self._rate = min(0.4, -np.expm1(np.log1p(-false_alarms) / max(len(snapshot.owner), 1)))
 
     @property
     def people(self) -> int:
         """How many are enrolled."""
         return len(self.snapshot.ids)
 
-    def match(self, evidence: Mapping[str, NDArray[np.float32]], masked: bool) -> Match:
+    def match(self, looks: Mapping[str, Vector], masked: bool) -> Match:
         """Compare one face.
 
-        evidence: float32 [128] unit length by kind: "raw" always (aligned by eyes and nose only when masked),
-        "unmasked" of the reconstruction when there is one. Raises ValueError without "raw" or for another kind.
+        looks: unit float32 [128] by the names in evidence.LOOKS: "raw" always, and for a masked face whatever else
+        there is. Raises ValueError without "raw" or for another name.
         """
-        if RAW not in evidence or evidence.keys() - {RAW, UNMASKED}:
-            raise ValueError(f'evidence: must be "raw" and perhaps "unmasked", found {sorted(evidence)}')
+        check_looks(looks)
         if not self.people:
             return Match((), 1.0, masked)
-        cosines = {kind: self.snapshot.matrix @ vector for kind, vector in evidence.items()}
-        models = self.calibration.models
-        seen = self._log_lr(models["masked" if masked else "clean"](cosines[RAW][:, None]))
-        people, nobody = self._posterior(seen)
-        if masked and UNMASKED in cosines and self._fuses:
-            both = models["masked+unmasked"](np.stack([cosines[RAW], cosines[UNMASKED]], 1))
-            people_both, nobody_both = self._posterior(self._log_lr(both))
+        seen = self._search(MASKED if masked else CLEAN, looks)
+        people, nobody = seen.posterior(self.prior_enrolled)
+        if masked and UNMASKED in looks and self._fuses:
+            both = self._search(COMPLETED, looks)
+            people_both, nobody_both = both.posterior(self.prior_enrolled, seen.people)
             people, nobody = np.minimum(people, people_both), min(nobody, nobody_both)
-        best = {kind: np.maximum.reduceat(values, self._first) for kind, values in cosines.items()}
-        order = np.lexsort((np.arange(self.people), -best[RAW], -people))[:_SHOWN]
+        order = np.lexsort((seen.people, -seen.best, -people))[:_SHOWN]
         return Match(
-            tuple(
-                Candidate(
-                    self.snapshot.ids[i],
-                    self.snapshot.names[i],
-                    float(people[i]),
-                    float(seen[i]),
-                    {kind: float(values[i]) for kind, values in best.items()},
-                )
-                for i in order
-            ),
+            tuple(self._candidate(seen, int(i), float(people[i]), looks) for i in order),
             nobody,
             masked,
+            self.calibration.models[MASKED if masked else CLEAN].reached_by_strangers(self._rate),
         )
 
-    def _log_lr(self, by_template: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of each person [P]: the logarithm of the mean ratio over that person's templates [T]."""
-        highest = np.maximum.reduceat(by_template, self._first)
-        shares = np.exp(by_template - np.repeat(highest, self._count))
-        return np.asarray(highest + np.log(np.add.reduceat(shares, self._first) / self._count), np.float64)
+    def _candidate(
+        self, seen: _Found, place: int, probability: float, looks: Mapping[str, Vector]
+    ) -> Candidate:
+        person = int(seen.people[place])
+        rows = slice(self._first[person], self._first[person] + self._count[person])
+        views = {view: self.snapshot.views[view][rows] for view in VIEWS}
+        return Candidate(
+            self.snapshot.ids[person],
+            self.snapshot.names[person],
+            probability,
+            float(np.log(seen.ratios[place])),
+            float(seen.best[place]),
+            {term: float(values.max()) for term, values in cosines(looks, views).items()},
+        )
 
-    def _posterior(self, log_lr: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-        log_people = np.log(self.prior_enrolled / self.people) + log_lr
-        log_nobody = np.log1p(-self.prior_enrolled)
-        top = max(float(log_people.max()), float(log_nobody))
-        people, nobody = np.exp(log_people - top), float(np.exp(log_nobody - top))
-        total = float(people.sum()) + nobody
-        return people / total, nobody / total
+    def _search(self, name: str, looks: Mapping[str, Vector]) -> _Found:
+        """By a model: everybody with a picture that is more alike than the lowest ratio says. In small galleries
+        everybody is looked at, so that there is always somebody to show.
+        """
+        model = self.calibration.models[name]
+        index, query = self._query(dict(zip(MODELS[name], model.shares, strict=True)), looks)
+        rows, scores = index.at_least(query, model.floor if len(index) > _LARGE else -np.inf)
+        owner = self.snapshot.owner[rows]
+        people, first = np.unique(owner, return_index=True)
+        lowest = float(np.exp(model.lower))
+        more = np.add.reduceat(np.exp(model(scores)) - lowest, first) if len(first) else np.zeros(0)
+        best = np.maximum.reduceat(scores, first) if len(first) else np.zeros(0, np.float32)
+        return _Found(people, lowest + more / self._count[people], best, lowest, self.people)
+
+    def _query(
+        self, shares: Mapping[str, float], looks: Mapping[str, Vector]
+    ) -> tuple[Index, NDArray[np.float32]]:
+        """The weighted looks, side by side as the views are. For a look that is missing (there is no such network) the
+        raw one stands in.
+        """
+        query = {view: np.zeros(self._whole.dimensions, np.float32) for view in VIEWS}
+        for term, share in shares.items():
+            look, view = TERMS[term]
+            query[view] += np.float32(share) * looks.get(look, looks[RAW])
+        if not any(query[view].any() for view in VIEWS if view != WHOLE):
+            return self._whole, query[WHOLE]
+        return self._all, np.concatenate([query[view] for view in VIEWS])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What a search found.
+
+    people: intp [K], rising. ratios: float64 [K], the mean of the likelihood ratios of each one's pictures. best:
+    float32 [K], the highest score among them. lowest: the ratio of all the others. enrolled: how many there are.
+    """
+
+    people: NDArray[np.intp]
+    ratios: NDArray[np.float64]
+    best: NDArray[np.float32]
+    lowest: float
+    enrolled: int
+
+    def posterior(
+        self, prior: float, of: NDArray[np.intp] | None = None
+    ) -> tuple[NDArray[np.float64], float]:
+        """(probability of each of these people, by default of those found; of nobody)."""
+        each = prior / self.enrolled
+        others = self.enrolled - len(self.people)
+        total = (1 - prior) + each * (float(self.ratios.sum()) + others * self.lowest)
+        ratios = self.ratios
+        if of is not None:
+            place = np.searchsorted(self.people, of).clip(max=max(len(self.people) - 1, 0))
+            known = self.people[place] == of if len(self.people) else np.zeros(len(of), bool)
+            ratios = np.where(known, self.ratios[place] if len(self.people) else self.lowest, self.lowest)
+        return each * ratios / total, (1 - prior) / total
+
+
+def check_looks(looks: Mapping[str, Vector]) -> None:
+    """Raises ValueError for what cannot be compared."""
+    if RAW not in looks or looks.keys() - set(LOOKS):
+        raise ValueError(
+            f'looks: must hold "raw" and otherwise {", ".join(LOOKS[1:])}, found {sorted(looks)}'
+        )

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.recognition.calibration import RAW, UNMASKED
 from engines.recognition.embedder import unit
-from engines.recognition.matcher import Candidate, Match, Matcher
+from engines.recognition.evidence import RAW, Vector
+from engines.recognition.matcher import Candidate, Match, Matcher, check_looks
 
 Decision = Literal["person", "nobody", "undecided"]
 
@@ -23,7 +23,8 @@ _FEWEST_FOR_NOBODY = 1.5
 """Effective looks (quality times novelty) before "nobody": a few bad frames look like nobody."""
 _LEAST_SUPPORT = log(10)
 """A name is given only to a face, as seen, ten times likelier for that person, whatever the prior and the
-thresholds; and it is kept only while the face as seen speaks for it at all."""
+thresholds, and more alike than a stranger would be at the wanted rate; and it is kept only while the face as seen
+speaks for it at all."""
 _SAME_FACE = 0.25
 """Cosine of a look to its track's mean. Looks at one face hold 0.57 or more (1 % point, eye distance from 12 px);
 of different people 1 % exceed 0.36."""
@@ -57,19 +58,18 @@ class _Gathered:
     """The looks of one condition."""
 
     def __init__(self) -> None:
-        self.sums = {RAW: np.zeros(0, np.float64), UNMASKED: np.zeros(0, np.float64)}
+        self.sums: dict[str, NDArray[np.float64]] = {}
         self.looks, self.effective, self.last_ns = 0, 0.0, 0
 
-    def add(self, media_ns: int, evidence: Mapping[str, NDArray[np.float32]], weight: float) -> None:
+    def add(self, media_ns: int, vectors: Mapping[str, Vector], weight: float) -> None:
         gap = abs(media_ns - self.last_ns)
         self.effective += weight * (1 - exp(-gap / _CORRELATION_NS) if self.looks else 1.0)
         self.looks, self.last_ns = self.looks + 1, media_ns
-        for kind, vector in evidence.items():
-            old = self.sums[kind]
-            self.sums[kind] = weight * vector.astype(np.float64) + (old if old.size else 0)
+        for kind, vector in vectors.items():
+            self.sums[kind] = weight * vector.astype(np.float64) + self.sums.get(kind, 0.0)
 
-    def means(self) -> dict[str, NDArray[np.float32]]:
-        return {kind: unit(total) for kind, total in self.sums.items() if total.size}
+    def means(self) -> dict[str, Vector]:
+        return {kind: unit(total) for kind, total in self.sums.items()}
 
 
 class TrackIdentity:
@@ -86,7 +86,7 @@ class TrackIdentity:
             )
         self._matcher, self._decide_at, self._leave_at = matcher, decide_at, leave_at
         self._gathered = {False: _Gathered(), True: _Gathered()}
-        self._misfits: list[tuple[int, dict[str, NDArray[np.float32]], bool, float]] = []
+        self._misfits: list[tuple[int, dict[str, Vector], bool, float]] = []
         self.state = UNKNOWN
 
     @property
@@ -94,20 +94,17 @@ class TrackIdentity:
         """Whether looking less often will do."""
         return self.state.decision != "undecided"
 
-    def add(
-        self, media_ns: int, evidence: Mapping[str, NDArray[np.float32]], masked: bool, weight: float
-    ) -> Identity:
-        """Take in one look. evidence: as for Matcher.match. weight: 0..1, Quality.weight. Returns the new state.
+    def add(self, media_ns: int, vectors: Mapping[str, Vector], masked: bool, weight: float) -> Identity:
+        """Take in one look. vectors: as for Matcher.match. weight: 0..1, Quality.weight. Returns the new state.
 
-        Raises ValueError for evidence that cannot be matched or a weight outside 0..1.
+        Raises ValueError for vectors that cannot be compared or a weight outside 0..1.
         """
         if not 0 <= weight <= 1:
             raise ValueError(f"weight: must be 0 to 1, found {weight}")
-        if RAW not in evidence or evidence.keys() - {RAW, UNMASKED}:
-            raise ValueError(f'evidence: must be "raw" and perhaps "unmasked", found {sorted(evidence)}')
+        check_looks(vectors)
         gathered = self._gathered[masked]
-        look = (media_ns, dict(evidence), masked, weight)
-        if gathered.looks >= _FEWEST_LOOKS and float(gathered.means()[RAW] @ evidence[RAW]) < _SAME_FACE:
+        look = (media_ns, dict(vectors), masked, weight)
+        if gathered.looks >= _FEWEST_LOOKS and float(gathered.means()[RAW] @ vectors[RAW]) < _SAME_FACE:
             self._misfits.append(look)
             if len(self._misfits) < _STRANGERS:
                 return self.state
@@ -145,8 +142,10 @@ class TrackIdentity:
             return None
         first = match.candidates[0]
         stays = first.person_id == self.state.person_id
-        probable, support = (self._leave_at, 0.0) if stays else (self._decide_at, _LEAST_SUPPORT)
-        return first if first.probability >= probable and first.log_lr > support else None
+        if stays:
+            return first if first.probability >= self._leave_at and first.log_lr > 0 else None
+        certain = first.probability >= self._decide_at and first.log_lr > _LEAST_SUPPORT
+        return first if certain and first.score >= match.needed else None
 
     def _nobody(self, match: Match, gathered: _Gathered) -> bool:
         stays = self.state.decision == "nobody"

@@ -7,7 +7,14 @@ from stream.evidence.likelihood import in_words, likelihood_ratio, rounded, with
 from stream.evidence.page import paragraph, section, table
 
 _PRIORS = (0.5, 0.1, 0.01, 0.001)
-_KINDS = {"raw": "face as seen", "unmasked": "with the guess"}
+_KINDS = {
+    "raw": "face as seen",
+    "upper": "upper face alone",
+    "robust": "by the network trained on masks",
+    "rendered": "the same, with masks drawn on the photographs",
+    "unmasked": "with the guess",
+}
+"""In the order in which they are shown."""
 
 
 def percent(share: float | None) -> str:
@@ -56,7 +63,8 @@ def _meaning(case: Case) -> str:
 
 def _candidates(case: Case) -> str:
     candidates = case.sighting.candidates
-    kinds = sorted({kind for c in candidates for kind in c.evidence}, key=lambda kind: (kind != "raw", kind))
+    found = {kind for c in candidates for kind in c.evidence}
+    kinds = [kind for kind in _KINDS if kind in found] + sorted(found - _KINDS.keys())
     rows = [
         [
             c.person,

@@ -11,7 +11,8 @@ import cv2
 from engines.backends import EngineError
 from engines.models import ModelError
 from engines.recognition.calibration import Calibration, CalibrationError
-from engines.recognition.gallery import Gallery, GalleryError, GallerySnapshot
+from engines.recognition.enrolled import GallerySnapshot
+from engines.recognition.gallery import Gallery, GalleryError
 from engines.recognition.matcher import Matcher
 from stream.archive.footage import Run
 from stream.config import ConfigError, Events, Recording, Settings, parse
@@ -93,8 +94,9 @@ def _matcher(settings: Settings, networks: Networks) -> tuple[Matcher, list[str]
     snapshot = GallerySnapshot.empty()
     if path.exists():
         with Gallery(path) as gallery:
-            snapshot = gallery.load(networks.embedder.space)
+            snapshot = gallery.load(networks.evidence.space, networks.evidence.views_space)
     else:
         notes.append(f"{path}: there is no gallery here, so nobody can be named")
-    matcher = Matcher(snapshot, Calibration.load(), settings.recognition.prior_enrolled, generator)
+    chosen = settings.recognition
+    matcher = Matcher(snapshot, Calibration.load(), chosen.prior_enrolled, generator, chosen.false_alarms)
     return matcher, [*notes, *matcher.notes, *networks.notes]

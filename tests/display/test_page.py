@@ -162,7 +162,7 @@ def test_a_masked_face_has_a_card_with_original_and_marked_reconstruction(page):
     assert seen["outline"] == "dashed" and seen["beside"]
     assert "Ada Lovelace 91 %" in seen["text"] and "masked, reduced reliability" in seen["text"]
     assert seen["bars"] == [0.914, 0.031]
-    assert seen["evidence"] == "similarity: original 0.41 · reconstruction 0.52"
+    assert seen["evidence"] == "similarity: as seen 0.41 · AI reconstruction 0.52"
     undecided = """document.querySelector('#cards [data-key="yard/1"]').innerText"""
     assert "No decision" in page.wait_for(undecided)
 

@@ -9,6 +9,7 @@ from engines.backends import Engine, open_engine
 from engines.detection.mtcnn import MTCNN
 from engines.models import prepare
 from engines.recognition.embedder import SFace
+from engines.recognition.evidence import EvidenceMaker
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
 CACHE = Path.home() / ".cache" / "unvizard" / "engines"
@@ -27,3 +28,8 @@ def detector() -> MTCNN:
 @cache
 def embedder() -> SFace:
     return SFace(engine("sface"))
+
+
+@cache
+def evidence() -> EvidenceMaker:
+    return EvidenceMaker(embedder(), SFace(engine("sface-masked")))

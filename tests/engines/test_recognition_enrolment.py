@@ -15,18 +15,19 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from recognition_networks import PICTURES, detector, embedder
+from recognition_networks import PICTURES, detector, evidence
 
 from engines.alignment import face_transform, warp
 from engines.masks.synthesis import draw_mask
-from engines.recognition.enrolment import Enroller, Refused, check_identity, read_photo
-from engines.recognition.gallery import GallerySnapshot, Template
+from engines.recognition.enrolled import GallerySnapshot, Template
+from engines.recognition.enrolment import Enroller, Refused, check_identity, read_photo, views_of
+from engines.recognition.evidence import VIEWS, WHOLE
 from engines.unmasking.mark import marked_png
 
 
 @pytest.fixture(scope="module")
 def enroller() -> Enroller:
-    return Enroller(detector(), embedder())
+    return Enroller(detector(), evidence())
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,20 @@ def refusal(enroller: Enroller, path: Path) -> str:
 def test_two_photographs_of_one_person_agree_and_others_do_not(known: dict[str, Template]) -> None:
     obama, again, biden = known.values()
     assert obama.embedding @ again.embedding > 0.6 and obama.embedding @ biden.embedding < 0.3
-    assert obama.space == embedder().space and obama.quality > 0.5 and obama.digest != again.digest
+    assert obama.space == evidence().space and obama.quality > 0.5 and obama.digest != again.digest
+
+
+def test_the_picture_that_is_kept_gives_the_same_views_again(known: dict[str, Template]) -> None:
+    obama = known["obama.jpg"]
+    assert obama.views_space == evidence().views_space and set(obama.views) == set(VIEWS)
+    again = views_of(obama.picture, evidence())
+    for view in VIEWS:
+        assert again[view] @ obama.views[view] > 0.97, view
+    assert known["obama3.jpg"].views["rendered"] @ obama.views["rendered"] > 0.5
+    assert obama.views["upper"] @ obama.views[WHOLE] < 0.95
+    for damaged in (b"", obama.picture[:-2000], b"not a picture"):
+        with pytest.raises(Refused, match="its picture was not kept, or cannot be decoded"):
+            views_of(damaged[:60], evidence())
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -201,7 +215,7 @@ def test_a_masked_face_is_refused_when_the_mask_is_seen(tmp_path: Path) -> None:
         boxes.append(box)
         return 0.9 if np.array_equal(seen, picture) else 0.1
 
-    enroller = Enroller(detector(), embedder(), no_mask)
+    enroller = Enroller(detector(), evidence(), no_mask)
     assert (
         refusal(enroller, save(tmp_path / "a.png", masked))
         == "the face wears a mask: enrolment needs the whole face"
@@ -258,7 +272,7 @@ def test_a_picture_that_says_it_was_made_by_a_model_is_refused(enroller: Enrolle
 def snapshot(**people: Template) -> GallerySnapshot:
     names = tuple(people)
     matrix = np.stack([t.embedding for t in people.values()])
-    return GallerySnapshot(1, embedder().space, names, names, matrix, np.arange(len(names)))
+    return GallerySnapshot.of(1, evidence().space, names, names, matrix, np.arange(len(names)))
 
 
 def test_a_person_enrolled_under_another_name_is_refused_and_named(known: dict[str, Template]) -> None:

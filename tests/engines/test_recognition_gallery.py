@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from engines.recognition.audit import AuditError
+from engines.recognition.embedder import unit
+from engines.recognition.evidence import VIEWS, WHOLE
 from engines.recognition.gallery import Gallery, GalleryError, GallerySnapshot, Receipt, Template
 
 SPACE = "sface:0123"
@@ -21,7 +23,16 @@ SPACE = "sface:0123"
 
 def template(seed: int, space: str = SPACE) -> Template:
     vector = np.random.default_rng(seed).normal(size=128).astype(np.float32)
-    return Template(vector / np.linalg.norm(vector), space, 0.9, seed.to_bytes(32, "big"))
+    return Template({WHOLE: vector / np.linalg.norm(vector)}, space, 0.9, seed.to_bytes(32, "big"))
+
+
+def with_views(
+    seed: int, space: str = SPACE, views_space: str = "twin:1", picture: bytes = b"face"
+) -> Template:
+    """A template with all views, and a picture that tells its seed."""
+    views = unit(np.random.default_rng(seed).normal(size=(len(VIEWS), 128)))
+    by_name = dict(zip(VIEWS, views, strict=True))
+    return Template(by_name, space, 0.9, seed.to_bytes(32, "big"), views_space, picture + str(seed).encode())
 
 
 @pytest.fixture
@@ -46,6 +57,83 @@ def test_what_was_enrolled_is_there_after_reopening(path: Path) -> None:
     assert snapshot.names == ("Ada Lovelace", "Grace Hopper") and snapshot.owner.tolist() == [0, 0, 1]
     expected = np.stack([template(i).embedding for i in (1, 2, 3)])
     assert np.array_equal(snapshot.matrix, expected) and snapshot.matrix.dtype == np.float32
+
+
+def test_all_views_and_pictures_are_there_after_reopening_and_sealed_in_the_file(path: Path) -> None:
+    with Gallery(path) as gallery:
+        ada = gallery.add("Ada", with_views(1), "consent", "tester")
+        gallery.add("Ada", template(2), "consent", "tester")
+    with Gallery(path) as gallery:
+        snapshot = gallery.load(SPACE, "twin:1")
+        assert not snapshot.complete  # the second picture has but its whole face
+        for view in VIEWS:
+            assert np.array_equal(snapshot.views[view][0], with_views(1).views[view])
+            assert np.array_equal(snapshot.views[view][1], template(2).embedding)
+        assert gallery.picture(ada.id) == b"face1" and list(gallery.pictures().values()) == [b"face1"]
+        assert gallery.picture("nobody") is None
+        foreign = gallery.load(SPACE, "twin:2")
+        assert not foreign.complete and np.array_equal(foreign.views["upper"], foreign.matrix)
+    data = path.read_bytes()
+    assert b"face1" not in data and with_views(1).views["upper"].tobytes() not in data
+    with Gallery(path) as gallery:
+        gallery.remove("Ada", "tester")
+        assert gallery.pictures() == {}
+
+
+def test_a_gallery_is_renewed_for_other_embedders_in_one_step(path: Path) -> None:
+    with Gallery(path) as gallery, Gallery(path) as watcher:
+        for seed in (1, 2):
+            gallery.add("Ada", with_views(seed), "consent", "tester")
+        assert not gallery.stale(SPACE, "twin:1") and gallery.stale(SPACE, "twin:2")
+        assert gallery.stale("sface:new", "twin:1") and gallery.keeps_pictures()
+        before, pictures = watcher.version, gallery.pictures()
+        made = {t: with_views(10 + int(p[4:]), "sface:new", "twin:2").views for t, p in pictures.items()}
+        assert gallery.renew(made, "sface:new", "twin:2", "tester") == 2
+        assert watcher.version > before
+        snapshot = watcher.load("sface:new", "twin:2")
+        assert snapshot.complete and snapshot.space == "sface:new"
+        assert {v.tobytes() for v in snapshot.matrix} == {
+            with_views(s, "sface:new", "twin:2").embedding.tobytes() for s in (11, 12)
+        }
+        with pytest.raises(GalleryError, match="were enrolled with the embedder sface:new"):
+            gallery.load(SPACE, "twin:1")
+        assert [entry.action for entry in gallery.audit.entries()][-1] == "templates renewed"
+        gallery.audit.verify()
+
+
+def test_a_renewal_that_misses_a_picture_changes_nothing_when_the_space_changes(path: Path) -> None:
+    with Gallery(path) as gallery:
+        gallery.add("Ada", with_views(1), "consent", "tester")
+        made = {t: with_views(11, "new", "n").views for t in gallery.pictures()}
+        gallery.add("Grace", template(2), "consent", "tester")  # enrolled meanwhile, without a picture
+        version = gallery.version
+        with pytest.raises(GalleryError, match="1 of its pictures were not kept, or came just now"):
+            gallery.renew(made, "new", "n", "tester")
+        assert gallery.version == version and gallery.load(SPACE, "twin:1").names == ("Ada", "Grace")
+        # Other views of the same space are no obstacle: Grace goes on with what there is of her.
+        made = {t: with_views(1, SPACE, "twin:2").views for t in made}
+        assert gallery.renew(made, SPACE, "twin:2", "tester") == 1
+        assert np.array_equal(gallery.load(SPACE, "twin:2").views["upper"][0], with_views(1).views["upper"])
+        # A person removed while the templates were being made stays away.
+        gallery.remove("Ada", "tester")
+        assert gallery.renew(made, SPACE, "twin:3", "tester") == 0
+        assert gallery.load(SPACE, "twin:3").names == ("Grace",)
+
+
+def test_a_gallery_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    fill(path)
+    with sqlite3.connect(path) as connection:  # as version 0.1.0 wrote it
+        connection.execute("ALTER TABLE template DROP COLUMN views")
+        connection.execute("ALTER TABLE template DROP COLUMN picture")
+        connection.execute("DELETE FROM meta WHERE key = 'views_space'")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with Gallery(path) as gallery:
+        assert [p.name for p in gallery.people()] == ["Ada Lovelace", "Grace Hopper"]
+        snapshot = gallery.load(SPACE, "twin:1")
+        assert not snapshot.complete and np.array_equal(snapshot.views["rendered"], snapshot.matrix)
+        gallery.add("Alan Turing", with_views(4), "consent", "tester")
+        assert np.array_equal(gallery.load(SPACE, "twin:1").views["upper"][-1], with_views(4).views["upper"])
 
 
 def test_an_empty_gallery_loads_as_nobody(path: Path) -> None:
@@ -370,7 +458,7 @@ def test_a_file_of_a_newer_program_is_left_alone(path: Path) -> None:
     raw.execute("PRAGMA user_version = 99")
     raw.close()
     with pytest.raises(
-        GalleryError, match=r"its schema has version 99, this program reads 0 to 1; it was left as it is"
+        GalleryError, match=r"its schema has version 99, this program reads 0 to 2; it was left as it is"
     ):
         Gallery(path)
 
@@ -471,7 +559,7 @@ def test_ten_thousand_templates_load_quickly_enough_to_reload_while_running(path
                 (f"p{i}", vault.seal(b"x", f"name of p{i}"), i.to_bytes(4, "big"), i),
             )
             connection.execute(
-                "INSERT INTO template VALUES (?, ?, ?, ?, ?, 1.0, ?)",
+                "INSERT INTO template VALUES (?, ?, ?, ?, ?, 1.0, ?, NULL, NULL)",
                 (f"t{i}", f"p{i}", sealed, b"", i.to_bytes(4, "big"), i),
             )
         connection.execute("COMMIT")

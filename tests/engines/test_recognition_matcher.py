@@ -14,19 +14,28 @@ from numpy.typing import NDArray
 
 from engines.recognition.calibration import Calibration, CalibrationError, Strength
 from engines.recognition.embedder import unit
-from engines.recognition.gallery import GallerySnapshot
+from engines.recognition.enrolled import GallerySnapshot
+from engines.recognition.evidence import TERMS, VIEWS
 from engines.recognition.matcher import Matcher
 from engines.recognition.track import TrackIdentity
 
 SPACE, GENERATOR = "sface:test", "gen"
+STRANGERS = (0.0, 128**-0.5)  # as random directions of 128 dimensions are
 CALIBRATION = Calibration(
     SPACE,
+    "",
     GENERATOR,
     {
-        "clean": Strength((1.0,), 1 / 3, 30.0, 0.0, -3.5, 9.5),
-        "masked": Strength((1.0,), 0.4, 20.0, 0.0, -3.0, 8.0),
-        "masked+unmasked": Strength((0.5, 0.5), 0.375, 24.0, 0.0, -3.0, 8.0),
+        "clean": Strength((1.0,), 1 / 3, 30.0, 0.0, -3.5, 9.5, STRANGERS),
+        "masked": Strength((1.0, 0.0, 0.0, 0.0), 0.4, 20.0, 0.0, -3.0, 8.0, STRANGERS),
+        "masked+unmasked": Strength((0.5, 0.0, 0.0, 0.0, 0.5), 0.375, 24.0, 0.0, -3.0, 8.0, STRANGERS),
     },
+)
+FUSED = Calibration(
+    SPACE,
+    "",
+    "",
+    CALIBRATION.models | {"masked": Strength((0.1, 0.2, 0.3, 0.4), 0.4, 20.0, 0.0, -3.0, 8.0, STRANGERS)},
 )
 Vector = NDArray[np.float32]
 
@@ -46,7 +55,7 @@ def enrolled(pictures: Sequence[Sequence[Vector]]) -> GallerySnapshot:
     names = tuple(f"Person {i}" for i in range(len(pictures)))
     matrix = np.concatenate([np.stack(list(p)) for p in pictures])
     owner = np.repeat(np.arange(len(pictures)), [len(p) for p in pictures])
-    return GallerySnapshot(1, SPACE, tuple(f"id{i}" for i in range(len(pictures))), names, matrix, owner)
+    return GallerySnapshot.of(1, SPACE, tuple(f"id{i}" for i in range(len(pictures))), names, matrix, owner)
 
 
 def people(count: int, prior: float = 0.5) -> Matcher:
@@ -147,7 +156,7 @@ def test_an_unknown_generator_is_shown_and_not_counted() -> None:
 
 
 def test_a_gallery_of_another_space_is_refused() -> None:
-    snapshot = GallerySnapshot(1, "other:1", ("id",), ("x",), direction(0)[None], np.zeros(1, np.intp))
+    snapshot = GallerySnapshot.of(1, "other:1", ("id",), ("x",), direction(0)[None], np.zeros(1, np.intp))
     with pytest.raises(
         CalibrationError, match=r"was fitted for the embedder sface:test, the gallery holds other:1"
     ):
@@ -155,13 +164,66 @@ def test_a_gallery_of_another_space_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "evidence", [{}, {"unmasked": direction(0)}, {"raw": direction(0), "upper": direction(0)}]
+    "looks", [{}, {"unmasked": direction(0)}, {"raw": direction(0), "rendered": direction(0)}]
 )
-def test_evidence_without_the_face_as_seen_is_refused(evidence: dict[str, Vector]) -> None:
-    with pytest.raises(ValueError, match=r'must be "raw" and perhaps "unmasked"'):
-        people(1).match(evidence, True)
-    with pytest.raises(ValueError, match=r'must be "raw" and perhaps "unmasked"'):
-        TrackIdentity(people(1)).add(0, evidence, True, 1.0)
+def test_looks_without_the_face_as_seen_are_refused(looks: dict[str, Vector]) -> None:
+    with pytest.raises(
+        ValueError, match=r'looks: must hold "raw" and otherwise upper, robust, unmasked, found'
+    ):
+        people(1).match(looks, True)
+    with pytest.raises(ValueError, match=r'looks: must hold "raw"'):
+        TrackIdentity(people(1)).add(0, looks, True, 1.0)
+
+
+def test_the_terms_are_fused_by_their_shares_and_each_is_shown_by_itself() -> None:
+    rng = np.random.default_rng(3)
+    views = {view: unit(rng.normal(size=(6, 128))) for view in VIEWS}
+    owner = np.array([0, 0, 1, 1, 1, 2])
+    snapshot = GallerySnapshot(1, SPACE, ("a", "b", "c"), ("A", "B", "C"), views, owner)
+    looks = {"raw": direction(10), "upper": direction(11), "robust": near(views["rendered"][3], 0.9)}
+    match = Matcher(snapshot, FUSED).match(looks, True)
+    cosine = {term: views[view] @ looks[look] for term, (look, view) in TERMS.items() if look in looks}
+    score = sum(
+        s * cosine[t]
+        for s, t in zip((0.1, 0.2, 0.3, 0.4), ("raw", "upper", "robust", "rendered"), strict=True)
+    )
+    for candidate in match.candidates:
+        mine = owner == "abc".index(candidate.person_id)
+        assert candidate.score == pytest.approx(float(score[mine].max()), abs=1e-5)
+        assert candidate.evidence == {
+            t: pytest.approx(float(c[mine].max()), abs=1e-5) for t, c in cosine.items()
+        }
+        ratios = np.exp(np.clip(20 * (score[mine] - 0.4), -3.0, 8.0))
+        assert candidate.log_lr == pytest.approx(float(np.log(ratios.mean())), abs=1e-4)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("false_alarms", [0.1, 0.03])
+def test_strangers_reach_the_needed_score_as_often_as_was_asked_for(
+    false_alarms: float, masked: bool
+) -> None:
+    gallery = enrolled([[direction(1000 + i)] for i in range(50)])
+    matcher = Matcher(gallery, CALIBRATION, false_alarms=false_alarms)
+    strangers = 1500
+    alarms = 0
+    for i in range(strangers):
+        match = matcher.match({"raw": direction(100_000 + i)}, masked)
+        alarms += match.candidates[0].score >= match.needed
+    assert 0.4 * false_alarms < alarms / strangers < 1.6 * false_alarms
+
+
+def test_more_people_enrolled_ask_for_more_likeness() -> None:
+    probe = {"raw": direction(0)}
+    needed = [people(count).match(probe, False).needed for count in (1, 10, 1000)]
+    assert needed == sorted(needed) and needed[-1] > needed[0] + 0.05
+    strict = Matcher(enrolled([[direction(0)]]), CALIBRATION, false_alarms=1e-6).match(probe, False).needed
+    assert strict > needed[0] + 0.1
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 0.2, float("nan")])
+def test_a_false_alarm_rate_out_of_range_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match=r"false_alarms: must be above 0 and at most 0\.1, found"):
+        Matcher(GallerySnapshot.empty(), CALIBRATION, false_alarms=rate)
 
 
 # over a track
@@ -303,18 +365,22 @@ def test_a_weight_outside_its_range_is_refused() -> None:
 
 # the file
 
+ALL = {"raw": 1.0, "upper": 0.0, "robust": 0.0, "rendered": 0.0}
+
 
 def test_the_strength_is_straight_below_the_crossing_and_bends_above_it() -> None:
-    strength = Strength((0.75, 0.25), 0.3, 20.0, 50.0, -3.0, 8.0)
-    cosines = np.array([[0.2, 0.2], [0.3, 0.3], [0.4, 0.4], [0.5, 0.1], [-1, -1], [1, 1]])
-    assert np.allclose(strength(cosines), [-2.0, 0.0, 2.5, 2.5, -3.0, 8.0])
+    strength = Strength((1.0,), 0.3, 20.0, 50.0, -3.0, 8.0, STRANGERS)
+    assert np.allclose(strength(np.array([0.2, 0.3, 0.4, -1, 1])), [-2.0, 0.0, 2.5, -3.0, 8.0])
+    assert strength(np.array(strength.floor)) == pytest.approx(-3.0)
+    assert strength.reached_by_strangers(0.5) == 0.0
+    assert strength.reached_by_strangers(1e-4) == pytest.approx(3.719 * 128**-0.5, abs=1e-3)
 
 
 def test_the_shipped_calibration_is_sound_and_more_alike_is_more_probable() -> None:
     calibration = Calibration.load()
     cosines = np.linspace(-1, 1, 101)
     for name, model in calibration.models.items():
-        ratio = model(np.stack([cosines] * len(model.shares), 1))
+        ratio = model(cosines)
         assert (np.diff(ratio) >= 0).all(), name
         assert ratio[0] == model.lower < 0 < model.upper == ratio[-1], name
         assert 0.15 < model.crossing < 0.6, name
@@ -324,13 +390,14 @@ def test_the_shipped_calibration_is_sound_and_more_alike_is_more_probable() -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shares": {"raw": 0.5}}, "models.clean.shares: must not be negative and add up to 1"),
+        ({"shares": ALL | {"raw": 0.5}}, "models.clean.shares: must not be negative and add up to 1"),
         ({"steepness": 0}, "models.clean: steepness must be above 0 and bend not below, found 0.0, 0.0"),
         ({"bend": -1}, "steepness must be above 0 and bend not below"),
         ({"lower": 1}, "models.clean: lower must be at most 0 and upper at least 0"),
         ({"upper": 1e999}, "models.clean: all numbers must be finite"),
         ({"crossing": "high"}, "could not convert string to float"),
         ({"shares": {}}, "is not a calibration: 'raw'"),
+        ({"strangers": {"mean": 0, "deviation": 0}}, "strangers.deviation: must be above 0, found 0"),
     ],
 )
 def test_a_model_that_is_wrong_says_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -343,7 +410,7 @@ def test_a_model_that_is_wrong_says_where(tmp_path: Path, change: dict[str, obje
     [
         ({"models": {}}, r"models\.clean: must be there"),
         ({"models": {"dirty": {}}}, r"models\.dirty: must be one of clean, masked"),
-        ({"space": 3}, "space and generator_sha256 must be text"),
+        ({"space": 3}, "space, views_space and generator_sha256 must be text"),
     ],
 )
 def test_a_calibration_file_that_is_wrong_says_where(
@@ -355,7 +422,8 @@ def test_a_calibration_file_that_is_wrong_says_where(
 
 
 STRENGTH = {
-    "shares": {"raw": 1.0},
+    "shares": ALL,
+    "strangers": {"mean": 0.0, "deviation": 0.1},
     "crossing": 0.3,
     "steepness": 30.0,
     "bend": 0.0,
@@ -365,7 +433,12 @@ STRENGTH = {
 
 
 def written(folder: Path, change: dict[str, object]) -> Path:
-    good = {"space": SPACE, "generator_sha256": "", "models": {"clean": STRENGTH, "masked": STRENGTH}}
+    good = {
+        "space": SPACE,
+        "views_space": "",
+        "generator_sha256": "",
+        "models": {"clean": STRENGTH, "masked": STRENGTH},
+    }
     path = folder / "calibration.json"
     path.write_text(json.dumps(good | change))
     return path

@@ -282,7 +282,7 @@ def test_people_remove_erases_from_gallery_and_recordings(tmp_path: Path, folder
     fill(folder)
     book = tmp_path / "gallery.sqlite3"
     with Gallery(book) as gallery:
-        gallery.add(ADA, Template(embedding(1), SPACE, 0.9, b"digest"), "consent", "tester")
+        gallery.add(ADA, Template({"whole": embedding(1)}, SPACE, 0.9, b"digest"), "consent", "tester")
     config = tmp_path / "site.yaml"
     config.write_text(f"recognition: {{gallery: {book}}}\nrecording: {{folder: {folder}}}\n")
     done = CliRunner().invoke(people, ["remove", "ada lovelace", "--config", str(config)])
@@ -303,7 +303,7 @@ def test_people_remove_with_a_gallery_of_ones_own_leaves_other_recordings_alone(
     book = tmp_path / "gallery.sqlite3"
     for expected in (True, False):
         with Gallery(book) as gallery:
-            gallery.add(ADA, Template(embedding(1), SPACE, 0.9, b"digest"), "consent", "tester")
+            gallery.add(ADA, Template({"whole": embedding(1)}, SPACE, 0.9, b"digest"), "consent", "tester")
         options = ["--gallery", str(book)] + ([] if expected else ["--archive", str(folder)])
         done = CliRunner().invoke(people, ["remove", ADA, *options])
         assert done.exit_code == 0, done.output
@@ -318,7 +318,7 @@ def test_people_remove_says_what_is_left_to_do_when_the_recordings_cannot_be_wri
     (folder / KEY).unlink()
     book = tmp_path / "gallery.sqlite3"
     with Gallery(book) as gallery:
-        gallery.add(ADA, Template(embedding(1), SPACE, 0.9, b"digest"), "consent", "tester")
+        gallery.add(ADA, Template({"whole": embedding(1)}, SPACE, 0.9, b"digest"), "consent", "tester")
     done = CliRunner().invoke(people, ["remove", ADA, "--gallery", str(book), "--archive", str(folder)])
     assert done.exit_code == 1
     assert "removed Ada Lovelace" in done.output

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from engines.masks.state import MaskState
 from engines.recognition.calibration import Calibration
-from engines.recognition.gallery import Gallery, GallerySnapshot
+from engines.recognition.enrolled import GallerySnapshot
+from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from engines.unmasking.mark import CAPTION, is_reconstruction
 from stream.config import Settings, parse
@@ -37,7 +38,7 @@ def matcher(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Mat
     path = tmp_path_factory.mktemp("gallery") / "gallery.sqlite3"
     enrol(parse({"recognition": {"gallery": str(path)}}, "test"))
     with Gallery(path) as gallery:
-        snapshot = gallery.load(networks.embedder.space)
+        snapshot = gallery.load(networks.evidence.space, networks.evidence.views_space)
     return Matcher(snapshot, Calibration.load(), 0.5, networks.engines["unmask"].model_sha256)
 
 
@@ -188,5 +189,5 @@ def test_looks_for_the_archive_get_better_and_change_nothing_of_what_is_decided(
                 jpeg = cv2.imdecode(np.frombuffer(look.picture_jpeg, np.uint8), cv2.IMREAD_COLOR)
                 assert 20 < max(jpeg.shape) <= 320
                 assert len(look.embedding) == (512 if look.quality else 0)
-                assert look.space == (networks.embedder.space if look.embedding else "")
+                assert look.space == (networks.evidence.space if look.embedding else "")
         assert any(look.embedding for of_track in looks.values() for look in of_track)

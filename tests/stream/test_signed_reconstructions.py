@@ -8,7 +8,7 @@ import av
 
 import stream
 from engines.recognition.calibration import Calibration
-from engines.recognition.gallery import GallerySnapshot
+from engines.recognition.enrolled import GallerySnapshot
 from engines.recognition.matcher import Matcher
 from engines.signing import Expected, SigningKey
 from engines.unmasking.inspection import inspect

@@ -12,8 +12,18 @@ from typer.testing import CliRunner
 
 import tools.calibrate
 from engines.recognition.calibration import Calibration, Strength
+from engines.recognition.evidence import VIEWS
 from tools.calibration.cctv import Look
-from tools.calibration.fit import Comparisons, balanced, bent, fit, log_loss, logistic, reliability
+from tools.calibration.fit import (
+    Comparisons,
+    balanced,
+    bent,
+    fit,
+    log_loss,
+    logistic,
+    reliability,
+    strangers_tail,
+)
 from tools.calibration.gather import Sample, compare, pictures
 from tools.calibration.lfw import read_pairs
 from tools.calibration.probes import Probe
@@ -38,7 +48,7 @@ def test_the_fit_finds_the_true_ratio() -> None:
     pairs = drawn(600)
     crossing, steepness, bend = bent(pairs.cosines[:, 0], pairs.same, pairs.weight)
     assert crossing == pytest.approx(0.3, abs=0.02)
-    found = Strength((1.0,), crossing, steepness, bend, -99, 99)(np.array([[0.1], [0.3], [0.5]]))
+    found = Strength((1.0,), crossing, steepness, bend, -99, 99, (0.0, 1.0))(np.array([0.1, 0.3, 0.5]))
     assert np.allclose(found, [-8, 0, 8], atol=1.2)
 
 
@@ -51,10 +61,10 @@ def test_a_wide_spread_of_one_person_bends_the_ratio_upwards_as_it_should() -> N
     def true(s: float) -> float:
         return float(np.log(0.08 / 0.15) + (s - 0.1) ** 2 / (2 * 0.08**2) - (s - 0.5) ** 2 / (2 * 0.15**2))
 
-    found = Strength((1.0,), crossing, steepness, bend, -99, 99)
+    found = Strength((1.0,), crossing, steepness, bend, -99, 99, (0.0, 1.0))
     assert true(crossing) == pytest.approx(0, abs=0.3) and bend > 10
     for s in (0.35, 0.4, 0.45):
-        assert float(found(np.array([s]))) == pytest.approx(true(s), abs=0.8)
+        assert float(found(np.array(s))) == pytest.approx(true(s), abs=0.8)
 
 
 def test_what_is_used_is_modest_on_either_side_of_the_estimate() -> None:
@@ -69,6 +79,18 @@ def test_what_is_used_is_modest_on_either_side_of_the_estimate() -> None:
         np.log(150 * 149 / 9)
     )
     assert fitted.ece < 0.02 and max(fitted.log_loss) < 0.2
+
+
+def test_the_tail_of_strangers_gives_the_score_that_few_of_them_reach() -> None:
+    rng = np.random.default_rng(5)
+    score = np.concatenate(
+        [rng.normal(0.1, 0.1, 400_000), rng.uniform(-0.6, -0.2, 200_000)]
+    )  # no normal middle
+    mean, deviation = strangers_tail(score, np.ones(len(score)))
+    fitted = Strength((1.0,), 0.3, 20.0, 0.0, -3, 8, (mean, deviation))
+    fresh = np.concatenate([rng.normal(0.1, 0.1, 4_000_000), np.full(2_000_000, -0.4)])
+    for rate in (1e-2, 1e-3, 1e-4, 1e-5):
+        assert (fresh >= fitted.reached_by_strangers(rate)).mean() == pytest.approx(rate, rel=0.4)
 
 
 def test_fewer_people_make_a_more_modest_fit() -> None:
@@ -107,11 +129,11 @@ def test_strangers_are_compared_with_people_and_not_with_each_other_or_their_own
         return Probe(vector, vector, 30.0)
 
     samples = [
-        Sample(i // 2, i >= 4, rng.normal(size=128).astype(np.float32), (probe(),), ()) for i in range(8)
+        Sample(i // 2, i >= 4, dict.fromkeys(VIEWS, rng.normal(size=128).astype(np.float32)), (probe(),), ())
+        for i in range(8)
     ]
     samples = [
-        Sample(i if s.stranger else s.person, s.stranger, s.template, s.clean, ())
-        for i, s in enumerate(samples)
+        Sample(i if s.stranger else s.person, s.stranger, s.views, s.clean, ()) for i, s in enumerate(samples)
     ]
     pairs = compare(samples, False, ("raw",))
     assert len(pairs.same) == 2 * (4 * 7 + 4 * 4) and pairs.same.sum() == 2 * 4

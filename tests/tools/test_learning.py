@@ -1,15 +1,10 @@
 """The training commands at toy size: they learn, stop, go on from a checkpoint and export what runs."""
 
-import csv
-import subprocess
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from training_helpers import run, write_faces
 
-from engines.alignment import RECOGNITION_POINTS
 from engines.masks.state import MaskState
 from tools.learning.faces import read_index
 from tools.learning.image_metrics import iou, l1, psnr, ssim
@@ -17,30 +12,6 @@ from tools.learning.pairs import make_pair
 from tools.learning.pool import Pool
 from tools.learning.runtime import open_file
 from tools.learning.states import RealFace, split
-
-ROOT = Path(__file__).parents[2]
-COLUMNS = ("file", "split", "rex", "rey", "lex", "ley", "nx", "ny", "rmx", "rmy", "lmx", "lmy")
-
-
-def write_faces(folder: Path, count: int = 6) -> Path:
-    """Blobs with landmarks, in the layout of the index."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    with (folder / "index.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for i in range(count):
-            coarse = rng.integers(60, 200, (12, 12, 3), dtype=np.uint8)
-            cv2.imwrite(
-                str(folder / f"{i}.png"), cv2.resize(coarse, (224, 224), interpolation=cv2.INTER_CUBIC)
-            )
-            writer.writerow([f"{i}.png", "train", *(RECOGNITION_POINTS * 2).ravel()])
-    return folder / "index.csv"
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_generator_is_trained_resumed_and_exported(tmp_path):

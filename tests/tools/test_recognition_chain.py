@@ -17,7 +17,8 @@ from engines.masks.synthesis import draw_mask
 from engines.models import prepare
 from engines.recognition.calibration import Calibration
 from engines.recognition.embedder import SFace
-from engines.recognition.gallery import GallerySnapshot
+from engines.recognition.enrolled import GallerySnapshot
+from engines.recognition.evidence import TERMS, VIEWS, EvidenceMaker
 from engines.recognition.matcher import Matcher
 from engines.recognition.track import Identity, TrackIdentity
 from engines.unmasking.generator import Unmasker
@@ -42,7 +43,7 @@ def chain() -> Chain:
     detector = MTCNN({name: engine(name) for name in ("pnet", "rnet", "onet")}, 40)
     return Chain(
         detector,
-        SFace(engine("sface")),
+        EvidenceMaker(SFace(engine("sface")), SFace(engine("sface-masked"))),
         lambda crops: unmasker.unmask(crops).pictures,
         settings.quality,
         settings.tracking.min_score,
@@ -63,9 +64,10 @@ def read(name: str) -> tuple[NDArray[np.uint8], Faces]:
 
 @cache
 def matcher() -> Matcher:
-    matrix = np.stack([chain().enrol(*read(name)) for name in ENROLLED])
+    made = [chain().enrol(*read(name)) for name in ENROLLED]
+    views = {view: np.stack([each[view] for each in made]) for view in VIEWS}
     calibration = Calibration.load()
-    snapshot = GallerySnapshot(1, calibration.space, ENROLLED, ENROLLED, matrix, np.arange(len(ENROLLED)))
+    snapshot = GallerySnapshot(1, calibration.space, ENROLLED, ENROLLED, views, np.arange(len(ENROLLED)))
     return Matcher(snapshot, calibration, 0.5, calibration.generator_sha256)
 
 
@@ -83,7 +85,8 @@ def walk_past(name: str, masked: bool, seed: int) -> Identity:
 def test_the_shipped_calibration_belongs_to_the_shipped_networks() -> None:
     """Fails when weights were changed and the calibration was not fitted again (python -m tools.calibrate)."""
     calibration = Calibration.load()
-    assert calibration.space == chain().embedder.space
+    assert calibration.space == chain().evidence.space
+    assert calibration.views_space == chain().evidence.views_space
     assert calibration.generator_sha256 == engine("unmask").info.model_sha256
 
 
@@ -97,10 +100,7 @@ def test_a_person_enrolled_from_another_photograph_is_named(seed: int) -> None:
 def test_a_person_in_a_mask_is_named_from_what_the_mask_leaves_or_not_at_all(seed: int) -> None:
     state = walk_past("obama3.jpg", True, seed)
     assert state.person in ("obama.jpg", None) and state.decision != "nobody" and state.masked
-    assert state.candidates[0].person == "obama.jpg" and set(state.candidates[0].evidence) == {
-        "raw",
-        "unmasked",
-    }
+    assert state.candidates[0].person == "obama.jpg" and set(state.candidates[0].evidence) == set(TERMS)
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -15,6 +15,7 @@ import numpy as np
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
 from engines.masks.state import crop as mask_crop
+from engines.recognition.evidence import SeenFace
 from stream.config import Settings
 from stream.networks import load_networks
 from tools.facenet_reference import facenet_mtcnn
@@ -47,7 +48,8 @@ def measure(url: str, seconds: float) -> dict[str, float | int]:
             points = points.astype(np.float32)
             if masked and networks.unmasker:
                 networks.unmasker.unmask(warp(rgb, face_transform(points), FACE_SIZE)[None])
-            networks.embedder.embed(warp(rgb, recognition_transform(points, masked), RECOGNITION_SIZE)[None])
+            transform = recognition_transform(points, masked)
+            networks.evidence.looks([SeenFace(warp(rgb, transform, RECOGNITION_SIZE), masked)])
             x1, y1, x2, y2 = (int(v) for v in box)
             cv2.rectangle(picture, (x1, y1), (x2, y2), (0, 255, 0), 2)
         cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, settings.display.jpeg_quality])

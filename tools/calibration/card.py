@@ -13,13 +13,14 @@ Measured = Mapping[str, tuple[Verification, Sequence[Identification]]]
 
 _INTRODUCTION = """# calibration.json
 
-How a cosine between two SFace embeddings becomes a likelihood ratio, and so a probability
-(`engines/recognition/calibration.py`, `matcher.py`). One model for each condition and set of evidence.
+How cosines between embeddings become a likelihood ratio, and so a probability
+(`engines/recognition/calibration.py`, `matcher.py`). One model for each condition and set of evidence; its terms are
+explained in `engines/recognition/evidence.py`.
 
 Fitted on the Face Research Lab London Set (DeBruine and Jones, 2017, CC BY 4.0; 102 people who consented, a neutral
 and a smiling photograph each) and on validation faces of FairFace (Kärkkäinen and Joo, 2021, CC BY 4.0) as further
 strangers. This project trained no network on these people; the unmasking network learnt from FairFace's training
-faces. Every probe is the other photograph of the person, seen by a simulated camera
+faces, and so did the robust embedder. Every probe is the other photograph of the person, seen by a simulated camera
 (`tools/calibration/cctv.py`: 14 to 56 pixels between the eyes, blur, light, noise, block coding), found and gated by
 the product's own detector and limits, once as a single look and once as the mean of a track.
 
@@ -79,7 +80,7 @@ def card(about: About, fitted: Mapping[str, Fitted], measured: Measured) -> str:
         _fits(fitted),
     ]
     both = fitted.get("masked+unmasked")
-    if both and not both.strength.shares[1]:
+    if both and not both.strength.shares[-1]:
         parts.append(_NO_WEIGHT)
     if measured:
         parts += ["\n## Measured on LFW (never fitted on)\n", _lfw(about, measured)]
@@ -94,12 +95,13 @@ def _fits(fitted: Mapping[str, Fitted]) -> str:
             (
                 name,
                 ", ".join(
-                    f"{kind} {share:.2f}" for kind, share in zip(MODELS[name], used.shares, strict=True)
+                    f"{term} {share:.2f}" for term, share in zip(MODELS[name], used.shares, strict=True)
                 ),
                 f"{used.crossing:.3f} ({before.crossing:.3f} [{f.crossing[0]:.3f}, {f.crossing[1]:.3f}])",
                 f"{used.steepness:.1f} ({before.steepness:.1f} x [{f.steepness[0]:.2f}, {f.steepness[1]:.2f}])",
                 f"{used.bend:.0f} ({before.bend:.0f})",
                 f"{used.lower:.1f} to {used.upper:.1f}",
+                f"{used.strangers[0]:.3f} ± {used.strangers[1]:.3f}",
                 f"{f.people}",
                 f"{f.strangers}",
                 f"{f.log_loss[0]:.4f}",
@@ -109,6 +111,7 @@ def _fits(fitted: Mapping[str, Fitted]) -> str:
         )
     return _table(
         "model; shares; crossing (estimate [95 %]); steepness (estimate x [95 %]); bend (estimate); bounds of log LR;"
+        " tail of strangers;"
         " people; pairs of two; loss at even odds; loss at 1 in 100; ECE",
         rows,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ Values = NDArray[np.float64]
 RIDGE = 1e-6
 PRIORS = (1 / 2, 1 / 20, 1 / 200, 1 / 2000)
 """That a pair is of one person: a gallery of one, and of up to a thousand at even odds that its people come by."""
+_RATES = (1 / 30, 1 / 100, 1 / 300, 1 / 1000, 1 / 3000, 1 / 10000)
+_FEWEST_BEYOND = 8
 _STEP = 0.002  # of a score, when pairs are counted by it
 EDGES = np.array([0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0])
 """Bounds of the reliability table's rows."""
@@ -21,7 +24,7 @@ EDGES = np.array([0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparisons:
-    """Pairs of a probe and a template. cosines: [R, kinds]; same: bool [R]; weight: [R], adding up to 1/2 over
+    """Pairs of a probe and a template. cosines: [R, terms]; same: bool [R]; weight: [R], adding up to 1/2 over
     pairs of one person and to 1/2 over pairs of two; probe, owner: int [R], whose picture each of the two is.
     """
 
@@ -70,8 +73,10 @@ def fit(pairs: Comparisons, rng: np.random.Generator, refits: int = 200) -> Fitt
     strangers = len(np.unique(pairs.probe[~pairs.same] * everyone + pairs.owner[~pairs.same]))
     bounds = float(-np.log(max(people / 3, 1))), float(np.log(max(strangers / 9, 1)))
 
+    tail = strangers_tail(score[~pairs.same], pairs.weight[~pairs.same])
+
     def model(crossing: float, steepness: float, bend: float) -> Strength:
-        return Strength(tuple(float(s) for s in shares), crossing, steepness, bend, *bounds)
+        return Strength(tuple(float(s) for s in shares), crossing, steepness, bend, *bounds, tail)
 
     crossing, steepness, bend = bent(score, pairs.same, pairs.weight)
     again = []
@@ -96,6 +101,21 @@ def fit(pairs: Comparisons, rng: np.random.Generator, refits: int = 200) -> Fitt
         people,
         strangers,
     )
+
+
+def strangers_tail(score: Values, weight: Values) -> tuple[float, float]:
+    """(mean, standard deviation) of the normal distribution through the upper tail of two people's scores.
+
+    A line through the scores that one comparison in 30, 100, … exceeds, against what a normal distribution has there:
+    the middle of the distribution, which the tail does not follow exactly, has no say.
+    """
+    order = np.argsort(-score)
+    exceeded = np.cumsum(weight[order]) / weight.sum()
+    rates = [rate for rate in _RATES if rate * len(score) >= _FEWEST_BEYOND] or [0.1, 0.03]
+    found = score[order][np.searchsorted(exceeded, rates).clip(max=len(score) - 1)]
+    normal = [NormalDist().inv_cdf(1 - rate) for rate in rates]
+    deviation, mean = np.polyfit(normal, found, 1)
+    return float(mean), float(max(deviation, 1e-3))
 
 
 def _rise(steepness: float, bend: float) -> float:
@@ -170,7 +190,7 @@ def _entropy(prior: float) -> float:
 
 
 def logistic(cosines: Values, same: NDArray[np.bool_], weight: Values) -> Values:
-    """Logistic regression at even odds, float64 [kinds + 1]: slopes, then the offset. A slope that comes out
+    """Logistic regression at even odds, float64 [terms + 1]: slopes, then the offset. A slope that comes out
     negative is set to 0 and the others are fitted again.
     """
     one, two = weight * same, weight * ~same
@@ -201,8 +221,8 @@ def _held_out(pairs: Comparisons, score: Values, rng: np.random.Generator, folds
         train = ~test & (fold[pairs.owner] != f)
         if pairs.same[train].any() and not pairs.same[train].all():
             found = bent(score[train], pairs.same[train], balanced(pairs.weight[train], pairs.same[train]))
-            unbounded = Strength((1.0,), *found, -np.inf, np.inf)
-            result[test] = unbounded(score[test, None])
+            unbounded = Strength((1.0,), *found, -np.inf, np.inf, (0.0, 1.0))
+            result[test] = unbounded(score[test])
     return result
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.masks.synthesis import draw_mask
+from engines.recognition.evidence import VIEWS
+from engines.recognition.evidence import cosines as by_term
 from tools.calibration.cctv import Look
 from tools.calibration.fit import Comparisons, balanced
 from tools.calibration.probes import Chain, Probe
@@ -22,11 +24,11 @@ SMALLEST, LARGEST = 14.0, 56.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One photograph: its template, and its faces as cameras saw it. stranger: known by this photograph alone."""
+    """One photograph: its views, and its faces as cameras saw it. stranger: known by this photograph alone."""
 
     person: int
     stranger: bool
-    template: NDArray[np.float32]
+    views: dict[str, NDArray[np.float32]]
     clean: tuple[Probe, ...]
     masked: tuple[Probe, ...]
 
@@ -68,19 +70,19 @@ def gather(
                 probe = chain.look(picture, face, rng, camera, draw_mask if masked else None, frames)
                 if probe:
                     seen[masked].append(probe)
-        template = chain.enrol(picture, face)
+        views = chain.enrol(picture, face)
         number = numbers.setdefault(who, len(numbers))
-        samples.append(Sample(number, stranger, template, tuple(seen[False]), tuple(seen[True])))
+        samples.append(Sample(number, stranger, views, tuple(seen[False]), tuple(seen[True])))
     return samples
 
 
-def compare(samples: Sequence[Sample], masked: bool, kinds: Sequence[str]) -> Comparisons:
+def compare(samples: Sequence[Sample], masked: bool, terms: Sequence[str]) -> Comparisons:
     """Each probe, as one look and as the mean of its track, against every template but its own photograph's.
 
     Strangers are compared with people only (two photographs of strangers might show one person). Half of the
     weight of pairs of two goes to pairs of people, who were photographed in the same light, half to the rest.
     """
-    templates = np.stack([s.template for s in samples])
+    views = {view: np.stack([s.views[view] for s in samples]) for view in VIEWS}
     owner, stranger = np.array([s.person for s in samples]), np.array([s.stranger for s in samples])
     cosines, same, probe, owners, away = [], [], [], [], []
     for i, sample in enumerate(samples):
@@ -88,7 +90,8 @@ def compare(samples: Sequence[Sample], masked: bool, kinds: Sequence[str]) -> Co
         against = against & (np.arange(len(samples)) != i)
         for seen in sample.masked if masked else sample.clean:
             for vectors in (seen.first, seen.mean):
-                cosines.append(np.stack([templates[against] @ vectors[kind] for kind in kinds], 1))
+                found = by_term(vectors, {view: matrix[against] for view, matrix in views.items()})
+                cosines.append(np.stack([found[term] for term in terms], 1))
                 same.append(owner[against] == sample.person)
                 probe.append(np.full(int(against.sum()), sample.person))
                 owners.append(owner[against])

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.recognition.calibration import RAW, UNMASKED, Calibration
-from engines.recognition.gallery import GallerySnapshot
+from engines.recognition.calibration import CLEAN, COMPLETED, MASKED, MODELS, Calibration
+from engines.recognition.embedder import DIMENSIONS
+from engines.recognition.enrolled import GallerySnapshot
+from engines.recognition.evidence import LOOKS, RAW, TERMS, VIEWS, WHOLE
 from engines.recognition.matcher import Matcher
 from tools.calibration.cctv import Look
 from tools.calibration.fit import log_loss, reliability, table
@@ -37,17 +39,17 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What the chain made of all pairs under one condition; NaN rows where it made nothing."""
+    """What the chain made of all pairs under one condition, by view and by look; NaN rows where it made nothing."""
 
     pairs: Sequence[Pair]
-    templates: NDArray[np.float32]
+    views: dict[str, NDArray[np.float32]]
     probes: dict[str, NDArray[np.float32]]
     masked: bool
 
     @property
     def made(self) -> NDArray[np.bool_]:
         """Which pairs have a template and a probe."""
-        return ~np.isnan(self.templates[:, 0]) & ~np.isnan(self.probes[RAW][:, 0])
+        return ~np.isnan(self.views[WHOLE][:, 0]) & ~np.isnan(self.probes[RAW][:, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +100,18 @@ def see(
     chain: Chain, pairs: Sequence[Pair], masker: Masker, seed: int, progress: Callable[[float], None]
 ) -> dict[str, Seen]:
     """Every pair under every condition: the first photograph enrolled, the second seen."""
-    templates = np.full((len(pairs), 128), np.nan, np.float32)
-    made = {
-        c: {k: np.full((len(pairs), 128), np.nan, np.float32) for k in (RAW, UNMASKED)} for c in CONDITIONS
-    }
+
+    def nothing(names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        return {name: np.full((len(pairs), DIMENSIONS), np.nan, np.float32) for name in names}
+
+    views, made = nothing(VIEWS), {condition: nothing(LOOKS) for condition in CONDITIONS}
     for i, pair in enumerate(pairs):
         progress(i / len(pairs))
         first, second = read_picture(Path(pair.first)), read_picture(Path(pair.second))
         face = chain.face(first)
         if face is not None:
-            templates[i] = chain.enrol(first, face)
+            for view, vector in chain.enrol(first, face).items():
+                views[view][i] = vector
         face = chain.face(second)
         if face is None:
             continue
@@ -117,7 +121,7 @@ def see(
             probe = chain.look(second, face, rng, camera, masker if "masked" in condition else None)
             for kind, vector in (probe.first if probe else {}).items():
                 made[condition][kind][i] = vector
-    return {c: Seen(pairs, templates, made[c], "masked" in c) for c in CONDITIONS}
+    return {c: Seen(pairs, views, made[c], "masked" in c) for c in CONDITIONS}
 
 
 def verify(seen: Seen, calibration: Calibration, rng: np.random.Generator, draws: int = 200) -> Verification:
@@ -153,12 +157,18 @@ def verify(seen: Seen, calibration: Calibration, rng: np.random.Generator, draws
 
 def _log_lr(seen: Seen, calibration: Calibration) -> NDArray[np.float64]:
     """By the matcher's rule: from the face as seen, and never more than that with the reconstruction."""
-    cosine = {k: (seen.templates * v).sum(1, dtype=np.float64) for k, v in seen.probes.items()}
-    alone = calibration.models["masked" if seen.masked else "clean"](cosine[RAW][:, None])
-    if not seen.masked or "masked+unmasked" not in calibration.models:
-        return alone
-    both = calibration.models["masked+unmasked"](np.stack([cosine[RAW], cosine[UNMASKED]], 1))
-    return np.fmin(alone, both)
+    cosine = {
+        term: (seen.views[view] * seen.probes[look]).sum(1, dtype=np.float64)
+        for term, (look, view) in TERMS.items()
+    }
+
+    def strength(model: str) -> NDArray[np.float64]:
+        fitted = calibration.models[model]
+        return fitted(np.stack([cosine[term] for term in MODELS[model]], 1) @ np.array(fitted.shares))
+
+    if not seen.masked or COMPLETED not in calibration.models:
+        return strength(MASKED if seen.masked else CLEAN)
+    return np.fmin(strength(MASKED), strength(COMPLETED))
 
 
 def identify(
@@ -177,25 +187,32 @@ def identify(
         if seen.pairs[i].first_name == seen.pairs[i].second_name
     }
     others = {seen.pairs[i].second_name: int(i) for i in rng.permutation(made)}
-    said, right, enrolled = [], [], []
+    said, right, enrolled, alike = [], [], [], []
     for _ in range(draws):
         chosen = [str(n) for n in rng.choice(sorted(mates), size, replace=False)]
         rest = [str(n) for n in rng.choice(sorted(others.keys() - set(chosen)), size, replace=False)]
-        matrix = seen.templates[[mates[n] for n in chosen]]
+        places = [mates[n] for n in chosen]
         snapshot = GallerySnapshot(
-            0, calibration.space, tuple(chosen), tuple(chosen), matrix, np.arange(size)
+            0,
+            calibration.space,
+            tuple(chosen),
+            tuple(chosen),
+            {view: matrix[places] for view, matrix in seen.views.items()},
+            np.arange(size),
         )
         matcher = Matcher(snapshot, calibration, 0.5, calibration.generator_sha256)
         for name in (*chosen, *rest):
             row = (mates if name in mates and name in snapshot.ids else others)[name]
-            evidence = {k: v[row] for k, v in seen.probes.items() if not np.isnan(v[row, 0])}
-            first = matcher.match(evidence, seen.masked).candidates[0]
+            looks = {k: v[row] for k, v in seen.probes.items() if not np.isnan(v[row, 0])}
+            match = matcher.match(looks, seen.masked)
+            first = match.candidates[0]
+            alike.append(first.score >= match.needed)
             said.append(first.probability)
             right.append(first.person_id == name)
             enrolled.append(name in snapshot.ids)
     probability, is_right, is_enrolled = np.array(said), np.array(right), np.array(enrolled)
     rows, ece = table(probability, is_right, np.full(len(probability), 1 / len(probability)))
-    named = probability >= decide_at
+    named = (probability >= decide_at) & np.array(alike)
     return Identification(
         size,
         len(probability),

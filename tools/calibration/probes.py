@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
 from engines.detection.mtcnn import MTCNN
 from engines.faces import Faces
-from engines.recognition.calibration import RAW, UNMASKED
-from engines.recognition.embedder import SFace, unit, unmasked_crop
+from engines.recognition.embedder import unit
+from engines.recognition.evidence import EvidenceMaker, SeenFace
 from engines.recognition.quality import Limits, measure
 from tools.calibration.cctv import Look
 
@@ -33,7 +33,7 @@ class Masker(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """One face as the pipeline would know it. evidence: unit vectors float32 [128] by kind, of one look
+    """One face as the pipeline would know it: unit vectors float32 [128] by look (evidence.LOOKS), of one frame
     ("first") and of the track's weighted mean ("mean"). eye_distance: pixels, mean over the looks.
     """
 
@@ -46,9 +46,14 @@ class Chain:
     """The networks in the order in which the pipeline uses them."""
 
     def __init__(
-        self, detector: MTCNN, embedder: SFace, unmask: Unmask | None, limits: Limits, least_score: float
+        self,
+        detector: MTCNN,
+        evidence: EvidenceMaker,
+        unmask: Unmask | None,
+        limits: Limits,
+        least_score: float,
     ) -> None:
-        self.detector, self.embedder, self._unmask = detector, embedder, unmask
+        self.detector, self.evidence, self._unmask = detector, evidence, unmask
         self._limits, self._least_score = limits, least_score
 
     def face(self, picture: Picture) -> Faces | None:
@@ -61,10 +66,10 @@ class Chain:
         nearest = int(np.hypot(*(centres - middle).T).argmin())
         return found[nearest : nearest + 1]
 
-    def enrol(self, picture: Picture, face: Faces) -> NDArray[np.float32]:
-        """The template float32 [128] of a photograph's face."""
+    def enrol(self, picture: Picture, face: Faces) -> dict[str, NDArray[np.float32]]:
+        """The views float32 [128] of a photograph's face (evidence.VIEWS)."""
         crop = warp(picture, recognition_transform(face.landmarks[0]), RECOGNITION_SIZE)
-        return self.embedder.embed(crop[None])[0]
+        return self.evidence.views(crop)
 
     def look(
         self,
@@ -106,11 +111,11 @@ class Chain:
     def _evidence(
         self, picture: Picture, landmarks: NDArray[np.float32], masked: bool
     ) -> dict[str, NDArray[np.float32]]:
-        crops = {RAW: warp(picture, recognition_transform(landmarks, masked), RECOGNITION_SIZE)}
+        guess = None
         if masked and self._unmask:
             guess = self._unmask(warp(picture, face_transform(landmarks), FACE_SIZE)[None])[0]
-            crops[UNMASKED] = unmasked_crop(crops[RAW], guess)
-        return dict(zip(crops, self.embedder.embed(np.stack(list(crops.values()))), strict=True))
+        crop = warp(picture, recognition_transform(landmarks, masked), RECOGNITION_SIZE)
+        return self.evidence.looks([SeenFace(crop, masked, guess)])[0]
 
 
 def _expected(

@@ -32,15 +32,19 @@ class Pair:
     mask: NDArray[np.uint8]
 
 
-def jittered_transform(landmarks: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The transform to the face frame as a detector's imprecise landmarks would give it, float32 [2, 3]."""
+def jittered(
+    landmarks: NDArray[np.float32],
+    rng: np.random.Generator,
+    frame: Callable[[NDArray[np.float32]], NDArray[np.float32]] = face_transform,
+) -> NDArray[np.float32]:
+    """The transform to a frame (engines.alignment) as imprecise landmarks would give it, float32 [2, 3]."""
     distance = float(np.hypot(*(landmarks[1] - landmarks[0])))
     noisy = landmarks + rng.normal(0, 0.02 * distance, landmarks.shape).astype(np.float32)
     noisy[2] += rng.normal(0, 0.07 * distance, 2)  # under a mask the nose is the detector's guess
-    transform = face_transform(noisy)
+    transform = frame(noisy)
     turn, scale = np.radians(rng.normal(0, 2.0)), float(np.exp(rng.normal(0, 0.03)))
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale
-    middle = np.full(2, FACE_SIZE / 2)
+    middle = transform[:, :2] @ landmarks[:3].mean(0) + transform[:, 2]
     shift = middle - spin @ middle + rng.normal(0, 1.5, 2)
     return np.hstack([spin @ transform[:, :2], (spin @ transform[:, 2] + shift)[:, None]]).astype(np.float32)
 
@@ -55,7 +59,7 @@ def make_pair(
 
     Tone and sharpness of the camera are shared; its noise is on `shown` only.
     """
-    transform = jittered_transform(landmarks, rng)
+    transform = jittered(landmarks, rng)
     clean = warp(picture, transform, FACE_SIZE)
     camera = choose_degradation(rng, smallest=36, clean=0.4)
     points = landmarks @ transform[:, :2].T + transform[:, 2]

@@ -2,7 +2,13 @@
 
 import { byId, clone, duration, fill, percent } from "./words.js";
 
-const EVIDENCE = { raw: "original", unmasked: "reconstruction", upper: "upper face" };
+const EVIDENCE = {
+  raw: "as seen",
+  upper: "upper face",
+  robust: "trained on masks",
+  rendered: "with masks drawn on the photographs",
+  unmasked: "AI reconstruction",
+};
 
 export function showCards(cards, nowMs) {
   byId("no-cards").hidden = cards.length > 0;

@@ -1,0 +1,117 @@
+"""What a gallery holds: templates of people, and all of them at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.recognition.embedder import DIMENSIONS
+from engines.recognition.evidence import VIEWS, WHOLE, Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """One picture of a person, as the gallery keeps it.
+
+    views: unit float32 [128] by the names in engines.recognition.evidence.VIEWS; WHOLE at least. space: of WHOLE.
+    views_space: of the others. picture: the face as a PNG file in the recognition frame at twice its size, from which
+    another embedder can make its own template; empty when it is not to be kept. quality: 0 to 1. digest: of the
+    photograph's pixels, so that it is known again; only a keyed mark of it is stored.
+    """
+
+    views: Mapping[str, Vector]
+    space: str
+    quality: float
+    digest: bytes
+    views_space: str = ""
+    picture: bytes = b""
+
+    @property
+    def embedding(self) -> Vector:
+        """Of the whole face."""
+        return self.views[WHOLE]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An enrolled person. since_wall_ns: UTC since 1970 of the first picture."""
+
+    id: str
+    name: str
+    pictures: int
+    since_wall_ns: int
+    ground: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof of an erasure: line `sequence` of the audit log carries this mark.
+
+    scrubbed: the bytes are gone from the files now; False when another process was reading all the while, and
+    then the next command that opens the gallery overwrites them.
+    """
+
+    person: str
+    name: str
+    pictures: int
+    wall_ns: int
+    sequence: int
+    mark: bytes
+    scrubbed: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GallerySnapshot:
+    """All templates at one moment, in memory, for exact search.
+
+    ids, names: of the people, [P]. views: float32 [T, 128] by the names in VIEWS, rows of one person side by side.
+    owner: intp [T], each row's index into ids, rising. space: of the embeddings, empty while nobody is enrolled.
+    complete: whether all views are of the embedders in use; where one is missing the whole face stands in for it.
+    """
+
+    version: int
+    space: str
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    views: Mapping[str, NDArray[np.float32]]
+    owner: NDArray[np.intp]
+    complete: bool = True
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """Of the whole faces, float32 [T, 128]."""
+        return self.views[WHOLE]
+
+    @classmethod
+    def empty(cls) -> GallerySnapshot:
+        """Nobody enrolled."""
+        return cls.of(0, "", (), (), np.zeros((0, DIMENSIONS), np.float32), np.zeros(0, np.intp))
+
+    @classmethod
+    def of(
+        cls,
+        version: int,
+        space: str,
+        ids: tuple[str, ...],
+        names: tuple[str, ...],
+        whole: NDArray[np.float32],
+        owner: NDArray[np.intp],
+    ) -> GallerySnapshot:
+        """One whose whole faces stand in for all views."""
+        return cls(version, space, ids, names, dict.fromkeys(VIEWS, whole), owner)
+
+
+def check(template: Template) -> None:
+    """Raises ValueError for a template that cannot be compared with others."""
+    for view, vector in template.views.items():
+        if (
+            vector.shape != (DIMENSIONS,)
+            or not np.isfinite(vector).all()
+            or abs(float(np.linalg.norm(vector)) - 1) > 1e-3
+        ):
+            raise ValueError(
+                f"template: {view} must be a finite vector [{DIMENSIONS}] of length 1, found {list(vector.shape)}"
+            )

@@ -1,0 +1,77 @@
+"""What inference remembers of one track: who it is, how it wears a mask, and when to look at it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.masks.state import STATES, MaskState
+from engines.recognition.evidence import Vector
+from engines.recognition.track import TrackIdentity
+from stream.looks import BestLook
+
+_MASK_MEMORY = 0.7  # share of the old belief that stays when a look is added
+_PATIENCE = 4, 16  # a face that is decided is looked at so many times less often: at first, and in the end
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """What has been learnt about one track. The times at which dear work is due next are media times in nanoseconds."""
+
+    identity: TrackIdentity
+    mask_belief: NDArray[np.float32] | None = None  # float32 [3], in the order of STATES
+    mask_due_ns: int = 0
+    unmask_due_ns: int = 0
+    embed_due_ns: int = 0
+    confirmed: int = 0  # looks in a row that left a decision as it was
+    visible: bool = False
+    unfit: str | None = None
+    reconstruction: NDArray[np.uint8] | None = None  # RGB [128, 128, 3], of the newest unmasking
+    reconstructed_ns: int = 0
+    best_look: BestLook = field(default_factory=BestLook)
+
+    @property
+    def mask(self) -> MaskState | None:
+        """The likeliest state, None before the first look."""
+        return None if self.mask_belief is None else STATES[int(self.mask_belief.argmax())]
+
+    @property
+    def masked(self) -> bool:
+        """Whether the face is treated as a masked one."""
+        return self.mask in (MaskState.WORN, MaskState.WORN_WRONGLY)
+
+    @property
+    def patience(self) -> int:
+        """How many times longer than usual the next look may wait: more with every look that changed nothing."""
+        first, last = _PATIENCE
+        return min(first << self.confirmed, last) if self.identity.decided else 1
+
+    def recognise(self, now_ns: int, vectors: Mapping[str, Vector], weight: float) -> None:
+        """Take in one look, as TrackIdentity.add does."""
+        before = self.identity.state
+        after = self.identity.add(now_ns, vectors, self.masked, weight)
+        same = (before.decision, before.person_id, before.masked) == (
+            after.decision,
+            after.person_id,
+            after.masked,
+        )
+        self.confirmed = self.confirmed + 1 if same and self.identity.decided else 0
+
+    def believe(self, belief: NDArray[np.float32]) -> None:
+        """Take in one look at the mask, float32 [3] in the order of STATES."""
+        masked, old = self.masked, belief if self.mask_belief is None else self.mask_belief
+        self.mask_belief = _MASK_MEMORY * old + (1 - _MASK_MEMORY) * belief
+        if self.masked != masked:
+            self._look_now()
+
+    def see(self, visible: bool) -> None:
+        """Take note of whether the face is seen. One that comes back may be another."""
+        if visible and not self.visible:
+            self._look_now()
+        self.visible = visible
+
+    def _look_now(self) -> None:
+        self.confirmed, self.embed_due_ns, self.unmask_due_ns = 0, 0, 0
