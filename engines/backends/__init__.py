@@ -8,23 +8,48 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache as once
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engines.backends.engine import Array, Engine, EngineError, EngineInfo, Precision
+from engines.backends.engine import (
+    Array,
+    DeviceLost,
+    Engine,
+    EngineError,
+    EngineInfo,
+    NotFaithful,
+    OutOfMemory,
+    Precision,
+)
+from engines.backends.serving import Building, Opener, ServingEngine
+from engines.cache import holds, watching
 from engines.models import Model
+
+if TYPE_CHECKING:
+    from engines.gate import Verdict
 
 __all__ = [
     "BACKENDS",
     "Array",
+    "Building",
+    "DeviceLost",
     "Engine",
     "EngineError",
     "EngineInfo",
+    "NotFaithful",
+    "OutOfMemory",
     "Precision",
     "nvidia_gpus",
     "open_engine",
+    "place",
+    "verify_engine",
 ]
+
+_ON_GPU = ("tensorrt", "torch")
+_SLOW = ("tensorrt",)
+"""Backends that take minutes to build an engine."""
 
 
 def open_engine(
@@ -33,6 +58,7 @@ def open_engine(
     precision: str = "fp32",
     threads: int = 1,
     cache: Path | None = None,
+    building: Building = Building.NOW,
 ) -> Engine:
     """A network, ready to run.
 
@@ -40,7 +66,9 @@ def open_engine(
     on such a GPU, else OpenVINO, else ONNX Runtime; info.notes says which better one was found but failed.
     precision: "fp32", "bf16" or "fp16", of the computation only.
     threads: processor threads that one call may use, >= 1.
-    cache: a folder where runtimes keep what they compiled; None for none.
+    cache: a folder where runtimes keep what they compiled, and the gate its verdicts. An engine that the gate
+    refuses is passed over: the next precision serves, then the next backend. None: nothing is kept, nothing tried.
+    building: what to do about an engine that takes minutes to build.
     Raises ValueError for an unknown name, EngineError when the backend cannot run the network here.
     """
     if backend != "auto" and backend not in BACKENDS:
@@ -49,22 +77,59 @@ def open_engine(
         raise ValueError(f"precision: must be one of {', '.join(Precision)}, found {precision!r}")
     if threads < 1:
         raise ValueError(f"threads: must be at least 1, found {threads}")
-    if backend != "auto":
-        return BACKENDS[backend](model, Precision(precision), threads, cache)
-    failures: list[str] = []
-    for candidate in _candidates():
-        try:
-            engine = BACKENDS[candidate](model, Precision(precision), threads, cache)
-            if candidate == "torch" and engine.info.device == "cpu":
-                raise EngineError("torch: the torch that is installed cannot use the GPU")
-        except EngineError as error:
-            failures.append(str(error))
-            continue
-        return _Noted(engine, failures) if failures else engine
-    raise EngineError(
-        f"auto: no runtime can run {model.name}: {' | '.join(failures) or 'none is installed'}; "
-        "run: pip install openvino"
-    )
+    auto = backend == "auto"
+    openers = [
+        Opener(
+            name,
+            kind.value,
+            "gpu" if name in _ON_GPU and nvidia_gpus() else "cpu",
+            name in _SLOW and not holds(cache, model.name, model.sha256, name, kind),
+            partial(_open, model, name, kind, threads, cache, auto),
+        )
+        for name in (_candidates() if auto else [backend])
+        for kind in dict.fromkeys((Precision(precision), Precision.FP32))
+    ]
+    return ServingEngine(model.name, openers, building, strict=not auto)
+
+
+@once
+def place(backend: str) -> tuple[str, str]:
+    """Runtime (name and version) and device, as the cache knows them. Raises EngineError where it cannot run."""
+    if backend == "tensorrt":
+        import engines.backends.tensorrt as gpu
+
+        return gpu.place()
+    _require(backend, backend, f"run: pip install {backend}")
+    if backend == "openvino":
+        import engines.backends.openvino as cpu
+
+        return cpu.place()
+    version = f"{backend} {importlib.import_module(backend).__version__}"
+    return version, "cpu" if backend == "onnxruntime" else _torch_device()
+
+
+def verify_engine(model: Model, backend: str, precision: str, threads: int, cache: Path) -> Verdict:
+    """What the gate finds of an engine now, whatever it found before. Raises EngineError when it does not run."""
+    from engines.gate import tried
+
+    engine = BACKENDS[backend](model, Precision(precision), threads, cache)
+    return tried(engine, model, place(backend)[0], cache)
+
+
+def _open(
+    model: Model, backend: str, precision: Precision, threads: int, cache: Path | None, auto: bool
+) -> Engine:
+    """One engine, let through by the gate where there is a cache."""
+    with watching() as dealings:
+        engine = BACKENDS[backend](model, precision, threads, cache)
+    on_cpu = backend == "torch" and engine.info.device == "cpu"
+    if on_cpu and auto:
+        raise EngineError("torch: the torch that is installed cannot use the GPU")
+    if cache is not None and not on_cpu:  # torch in float32 on the processor is the reference itself
+        from engines.gate import admit
+
+        admit(engine, model, place(backend)[0], cache, dealings.compiled)
+    return engine
 
 
 def nvidia_gpus() -> int:
@@ -95,18 +160,6 @@ def _candidates() -> list[str]:
     return [name for name, present in found.items() if present]
 
 
-class _Noted:
-    """An engine that stands in for better ones, with the reasons in its info."""
-
-    def __init__(self, engine: Engine, failures: list[str]) -> None:
-        self._engine = engine
-        notes = tuple(f"runs on {engine.info.backend}, because {failure}" for failure in failures)
-        self.info = replace(engine.info, notes=notes)
-
-    def __call__(self, batch: Array) -> tuple[Array, ...]:
-        return self._engine(batch)
-
-
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
@@ -128,6 +181,12 @@ def _onnxruntime(model: Model, precision: Precision, threads: int, cache: Path |
     from engines.backends.onnxruntime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model, precision, threads)
+
+
+def _torch_device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def _torch(model: Model, precision: Precision, threads: int, cache: Path | None) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -24,6 +25,18 @@ class Precision(StrEnum):
 
 class EngineError(RuntimeError):
     """An engine cannot be opened or run; the text names backend and network, the reason, and what to do."""
+
+
+class OutOfMemory(EngineError):
+    """The device has no memory for this batch; a smaller one may fit."""
+
+
+class DeviceLost(EngineError):
+    """The device is gone or its state is beyond use: nothing runs there any more in this process."""
+
+
+class NotFaithful(EngineError):
+    """The outputs are not the network's: the gate (engines/gate) refuses the engine. The text says by how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +71,15 @@ class Engine(Protocol):
 
 def checked(batch: Array, model: Model) -> Array:
     """The batch, contiguous. Raises ValueError when it is not what the network takes."""
-    fits = batch.ndim == len(model.input_shape) and all(
-        size > 0 and wanted in (None, size)
-        for wanted, size in zip(model.input_shape, batch.shape, strict=True)
-    )
-    if not fits or batch.dtype != np.float32:
-        shape = ", ".join("any" if s is None else str(s) for s in model.input_shape)
-        found = f"{batch.dtype} {list(batch.shape)}"
-        raise ValueError(f"{model.name}: a batch must be float32 [{shape}], found {found}")
+    check(batch.shape, str(batch.dtype), model)
     return np.ascontiguousarray(batch)
+
+
+def check(shape: Sequence[int], dtype: str, model: Model) -> None:
+    """Raises ValueError when a batch of this shape and type is not what the network takes."""
+    fits = len(shape) == len(model.input_shape) and all(
+        size > 0 and wanted in (None, size) for wanted, size in zip(model.input_shape, shape, strict=True)
+    )
+    if not fits or dtype != "float32":
+        wanted = ", ".join("any" if s is None else str(s) for s in model.input_shape)
+        raise ValueError(f"{model.name}: a batch must be float32 [{wanted}], found {dtype} {list(shape)}")
