@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnxruntime
 
-from engines.backends.engine import Array, EngineError, EngineInfo, Precision, checked
+from engines.backends.engine import Array, EngineError, EngineInfo, OutOfMemory, Precision, checked
 from engines.models import Model
 
 
@@ -43,4 +43,12 @@ class OnnxRuntimeEngine:
         try:
             return tuple(self._session.run(None, {self._input: batch}))
         except Exception as error:
-            raise EngineError(f"onnxruntime: {self._model.name} failed on {batch.shape}: {error}") from error
+            kind = OutOfMemory if _without_memory(error) else EngineError
+            reason = str(error).splitlines()[0]
+            raise kind(f"onnxruntime: {self._model.name} failed on {batch.shape}: {reason}") from error
+
+
+def _without_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("Failed to allocate memory", "bad_alloc")
+    )

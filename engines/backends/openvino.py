@@ -23,7 +23,14 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import numpy as np  # noqa: E402
 import openvino  # noqa: E402
 
-from engines.backends.engine import Array, EngineError, EngineInfo, Precision, checked  # noqa: E402
+from engines.backends.engine import (  # noqa: E402
+    Array,
+    EngineError,
+    EngineInfo,
+    OutOfMemory,
+    Precision,
+    checked,
+)
 from engines.cache import EngineKey, load, save  # noqa: E402
 from engines.models import Model  # noqa: E402
 
@@ -33,6 +40,7 @@ _PRECISIONS = {
     Precision.FP16: ("f16", "FP16"),
 }
 _DEVICE = "CPU"
+_NO_MEMORY = ("bad_alloc", "out of memory", "could not create a memory")
 _SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
 """Batches that are run: a quarter too large at worst, and 64 crops are as fast each as more."""
 
@@ -80,15 +88,7 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": hint,  # unset, it picks bf16 by itself on some processors
         }
         device = str(core.get_property(_DEVICE, "FULL_DEVICE_NAME")).strip()
-        version = openvino.get_version()
-        key = EngineKey(
-            model.name,
-            model.sha256,
-            f"openvino {version}",
-            f"{device} {able}",
-            precision,
-            f"dynamic, {threads} threads",
-        )
+        key = EngineKey(model.name, model.sha256, *place(core), precision, f"dynamic, {threads} threads")
         try:
             compiled = _compiled(core, model, settings, cache, key)
             self._request = compiled.create_infer_request()
@@ -113,11 +113,22 @@ class OpenVinoEngine:
     def _infer(self, batch: Array) -> tuple[Array, ...]:
         try:
             self._request.infer([batch], share_inputs=True)
-        except RuntimeError as error:
-            reason = _first_line(error)
-            raise EngineError(f"openvino: {self._model.name} failed on {batch.shape}: {reason}") from error
+        except (RuntimeError, MemoryError) as error:
+            what = f"openvino: {self._model.name} failed on {batch.shape}"
+            if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+                raise OutOfMemory(f"{what}: too little memory") from error
+            raise EngineError(f"{what}: {_first_line(error)}") from error
         # Copied, because the next call writes into the same memory.
         return tuple(self._request.get_output_tensor(i).data.copy() for i in range(self._outputs))
+
+
+def place(core: openvino.Core | None = None) -> tuple[str, str]:
+    """Runtime and device of a cache's key: what is compiled holds for this version and these instructions only."""
+    core = core or openvino.Core()
+    device = str(core.get_property(_DEVICE, "FULL_DEVICE_NAME")).strip()
+    able = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    _take_back_signal_stack()
+    return f"openvino {openvino.get_version()}", f"{device} {able}"
 
 
 def _padded(part: Array) -> Array:

@@ -1,36 +1,29 @@
-"""An ONNX graph as a torch module: each operator that the product's networks use, in torch's own functions.
+"""An ONNX graph as a torch module, with the operators of engines/backends/torch_operators.py.
 
 Small and literal on purpose: it is the reference that the other runtimes are measured against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-Operator = Callable[..., Tensor | tuple[Tensor, ...]]
+from engines.backends.torch_operators import DTYPES, OPERATORS, Operator, UnknownOperator
 
-_DTYPES: dict[int, torch.dtype] = {
-    TensorProto.FLOAT: torch.float32,
-    TensorProto.FLOAT16: torch.float16,
-    TensorProto.BFLOAT16: torch.bfloat16,
-    TensorProto.INT64: torch.int64,
-}
+__all__ = ["TorchGraph", "UnknownOperator"]
 
-
-class UnknownOperator(ValueError):
-    """The graph uses an ONNX operator, or a form of one, that is not written here."""
+_SHAPES = {"Resize": (1, 2, 3), "Pad": (1, 2)}
+"""Inputs of floating-point type that are read where the graph is run, like every integer."""
 
 
 class TorchGraph(nn.Module):
     """Runs an ONNX graph with one input; weights become buffers, so that .to(device) moves them.
 
-    Raises UnknownOperator.
+    Shapes do not move: they are read by the processor, which would otherwise wait for the GPU (and could not
+    while a CUDA graph is captured). Raises UnknownOperator.
     """
 
     def __init__(self, proto: ModelProto) -> None:
@@ -39,8 +32,10 @@ class TorchGraph(nn.Module):
         self._input = graph.input[0].name
         self._outputs = [o.name for o in graph.output]
         self._weights: list[str] = []
+        self._shapes: dict[str, Tensor] = {}
+        here = {n.input[i] for n in graph.node for i in _SHAPES.get(n.op_type, ()) if i < len(n.input)}
         for tensor in graph.initializer:
-            self._keep(tensor)
+            self._keep(tensor, here)
         self._steps: list[tuple[Operator, list[str], list[str], dict[str, Any]]] = []
         for node in graph.node:
             attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -49,25 +44,28 @@ class TorchGraph(nn.Module):
                 if tensor is None:
                     raise UnknownOperator(f"Constant with {', '.join(attributes)}")
                 tensor.name = node.output[0]
-                self._keep(tensor)
+                self._keep(tensor, here)
                 continue
-            if node.op_type not in _OPERATORS:
+            if node.op_type not in OPERATORS:
                 raise UnknownOperator(node.op_type)
-            self._steps.append((_OPERATORS[node.op_type], list(node.input), list(node.output), attributes))
+            self._steps.append((OPERATORS[node.op_type], list(node.input), list(node.output), attributes))
 
-    def _keep(self, tensor: TensorProto) -> None:
+    def _keep(self, tensor: TensorProto, here: set[str]) -> None:
         array = numpy_helper.to_array(tensor)
-        dtype = _DTYPES.get(tensor.data_type)
+        dtype = DTYPES.get(tensor.data_type)
         if tensor.data_type == TensorProto.BFLOAT16:
             array = array.astype("float32")
-        self.register_buffer(
-            f"w{len(self._weights)}", torch.as_tensor(array.copy()).to(dtype), persistent=False
-        )
+        value = torch.as_tensor(array.copy()).to(dtype)
+        if value.dtype is torch.int64 or tensor.name in here:
+            self._shapes[tensor.name] = value
+            return
+        self.register_buffer(f"w{len(self._weights)}", value, persistent=False)
         self._weights.append(tensor.name)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The graph's outputs, in its order."""
         values: dict[str, Any] = {name: getattr(self, f"w{i}") for i, name in enumerate(self._weights)}
+        values |= self._shapes
         values[self._input] = x
         values[""] = None  # an optional input that was left out
         for operator, inputs, outputs, attributes in self._steps:
@@ -75,238 +73,3 @@ class TorchGraph(nn.Module):
             results = result if isinstance(result, tuple) else (result,)
             values.update(zip(outputs, results, strict=False))
         return tuple(values[name] for name in self._outputs)
-
-
-def _symmetric(pads: list[int]) -> list[int]:
-    """ONNX pads (all begins, then all ends) as torch's padding. Raises UnknownOperator when begin != end."""
-    half = len(pads) // 2
-    if list(pads[:half]) != list(pads[half:]):
-        raise UnknownOperator(f"uneven padding {list(pads)}")
-    return list(pads[:half])
-
-
-def _automatic(auto_pad: bytes) -> None:
-    if auto_pad not in (b"NOTSET", b"VALID"):
-        raise UnknownOperator(f"auto_pad {auto_pad.decode()}")
-
-
-def _conv(
-    x: Tensor,
-    w: Tensor,
-    b: Tensor | None = None,
-    *,
-    strides: list[int] | None = None,
-    pads: list[int] | None = None,
-    dilations: list[int] | None = None,
-    group: int = 1,
-    kernel_shape: Any = None,
-    auto_pad: bytes = b"NOTSET",
-) -> Tensor:
-    _automatic(auto_pad)
-    return F.conv2d(x, w, b, strides or 1, _symmetric(pads or [0] * 4), dilations or 1, group)
-
-
-def _conv_transpose(
-    x: Tensor,
-    w: Tensor,
-    b: Tensor | None = None,
-    *,
-    strides: list[int] | None = None,
-    pads: list[int] | None = None,
-    dilations: list[int] | None = None,
-    output_padding: list[int] | None = None,
-    group: int = 1,
-    kernel_shape: Any = None,
-    auto_pad: bytes = b"NOTSET",
-) -> Tensor:
-    _automatic(auto_pad)
-    padding = _symmetric(pads or [0] * 4)
-    return F.conv_transpose2d(x, w, b, strides or 1, padding, output_padding or 0, group, dilations or 1)
-
-
-def _max_pool(
-    x: Tensor,
-    *,
-    kernel_shape: list[int],
-    strides: list[int] | None = None,
-    pads: list[int] | None = None,
-    ceil_mode: int = 0,
-    dilations: list[int] | None = None,
-    auto_pad: bytes = b"NOTSET",
-    storage_order: int = 0,
-) -> Tensor:
-    _automatic(auto_pad)
-    padding = _symmetric(pads or [0] * 4)
-    return F.max_pool2d(x, kernel_shape, strides or 1, padding, dilations or 1, bool(ceil_mode))
-
-
-def _average_pool(
-    x: Tensor,
-    *,
-    kernel_shape: list[int],
-    strides: list[int] | None = None,
-    pads: list[int] | None = None,
-    ceil_mode: int = 0,
-    count_include_pad: int = 0,
-    auto_pad: bytes = b"NOTSET",
-) -> Tensor:
-    _automatic(auto_pad)
-    padding = _symmetric(pads or [0] * 4)
-    return F.avg_pool2d(x, kernel_shape, strides or 1, padding, bool(ceil_mode), bool(count_include_pad))
-
-
-def _gemm(
-    a: Tensor,
-    b: Tensor,
-    c: Tensor | None = None,
-    *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    transA: int = 0,
-    transB: int = 0,
-) -> Tensor:
-    product = alpha * ((a.T if transA else a) @ (b.T if transB else b))
-    return product if c is None else product + beta * c
-
-
-def _batch_norm(
-    x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor, *, epsilon: float = 1e-5, **_: Any
-) -> Tensor:
-    return F.batch_norm(x, mean, var, scale, bias, training=False, eps=epsilon)
-
-
-def _instance_norm(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e-5) -> Tensor:
-    return F.instance_norm(x, weight=scale, bias=bias, eps=epsilon)
-
-
-def _flatten(x: Tensor, *, axis: int = 1) -> Tensor:
-    return x.flatten(axis) if axis == 1 else x.reshape(x.shape[:axis].numel(), -1)
-
-
-def _clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
-    return torch.clamp(x, low, high)
-
-
-def _resize(
-    x: Tensor,
-    roi: Tensor | None = None,
-    scales: Tensor | None = None,
-    sizes: Tensor | None = None,
-    *,
-    mode: bytes = b"nearest",
-    coordinate_transformation_mode: bytes = b"half_pixel",
-    nearest_mode: bytes = b"round_prefer_floor",
-    cubic_coeff_a: float = -0.75,
-    **_: Any,
-) -> Tensor:
-    if sizes is not None and sizes.numel():
-        size = [int(s) for s in sizes[2:]]
-    elif scales is not None:
-        size = [int(n * float(s)) for n, s in zip(x.shape[2:], scales[2:], strict=True)]
-    else:
-        raise UnknownOperator("Resize without scales or sizes")
-    form = (mode, coordinate_transformation_mode)
-    whole = all(s % n == 0 for n, s in zip(x.shape[2:], size, strict=True))
-    # Enlarged by a whole factor, every coordinate transformation takes the same nearest pixel.
-    if mode == b"nearest" and whole and (form[1] != b"asymmetric" or nearest_mode == b"floor"):
-        return F.interpolate(x, size, mode="nearest")
-    if form in ((b"linear", b"half_pixel"), (b"linear", b"pytorch_half_pixel")):
-        return F.interpolate(x, size, mode="bilinear", align_corners=False)
-    if form == (b"linear", b"align_corners"):
-        return F.interpolate(x, size, mode="bilinear", align_corners=True)
-    raise UnknownOperator(f"Resize {mode.decode()} {coordinate_transformation_mode.decode()}")
-
-
-def _depth_to_space(x: Tensor, *, blocksize: int, mode: bytes = b"DCR") -> Tensor:
-    if mode == b"CRD":
-        return F.pixel_shuffle(x, blocksize)
-    n, c, h, w = x.shape
-    depth = c // blocksize**2
-    x = x.reshape(n, blocksize, blocksize, depth, h, w).permute(0, 3, 4, 1, 5, 2)
-    return x.reshape(n, depth, h * blocksize, w * blocksize)
-
-
-def _space_to_depth(x: Tensor, *, blocksize: int) -> Tensor:
-    n, c, h, w = x.shape
-    x = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize).permute(0, 3, 5, 1, 2, 4)
-    return x.reshape(n, c * blocksize**2, h // blocksize, w // blocksize)
-
-
-def _reshape(x: Tensor, shape: Tensor, *, allowzero: int = 0) -> Tensor:
-    return x.reshape([x.shape[i] if s == 0 and not allowzero else s for i, s in enumerate(shape.tolist())])
-
-
-def _slice(
-    x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
-) -> Tensor:
-    chosen = range(len(starts)) if axes is None else axes.tolist()
-    strides = [1] * len(starts) if steps is None else steps.tolist()
-    index = [slice(None)] * x.dim()
-    for axis, start, end, step in zip(chosen, starts.tolist(), ends.tolist(), strides, strict=True):
-        index[axis] = slice(start, end, step)
-    return x[tuple(index)]
-
-
-def _split(
-    x: Tensor, sizes: Tensor | None = None, *, axis: int = 0, num_outputs: int = 0
-) -> tuple[Tensor, ...]:
-    if sizes is None:
-        return torch.split(x, -(-x.shape[axis] // num_outputs), axis)
-    return torch.split(x, sizes.tolist(), axis)
-
-
-def _reduce_mean(
-    x: Tensor, given: Tensor | None = None, *, axes: list[int] | None = None, keepdims: int = 1, **_: Any
-) -> Tensor:
-    dims = given.tolist() if given is not None else axes or list(range(x.dim()))
-    return x.mean(dims, keepdim=bool(keepdims))
-
-
-def _squeeze(x: Tensor, axes: Tensor) -> Tensor:
-    return x.squeeze(tuple(axes.tolist()))
-
-
-def _unsqueeze(x: Tensor, axes: Tensor) -> Tensor:
-    for axis in sorted(axes.tolist()):
-        x = x.unsqueeze(axis)
-    return x
-
-
-_OPERATORS: dict[str, Operator] = {
-    "Add": torch.add,
-    "AveragePool": _average_pool,
-    "BatchNormalization": _batch_norm,
-    "Cast": lambda x, to, **_: x.to(_DTYPES[to]),
-    "Clip": _clip,
-    "Concat": lambda *x, axis: torch.cat(x, axis),
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-    "DepthToSpace": _depth_to_space,
-    "Div": torch.div,
-    "Flatten": _flatten,
-    "Gemm": _gemm,
-    "GlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True),
-    "HardSigmoid": lambda x, alpha=0.2, beta=0.5: torch.clamp(alpha * x + beta, 0, 1),
-    "HardSwish": F.hardswish,
-    "Identity": lambda x: x,
-    "InstanceNormalization": _instance_norm,
-    "LeakyRelu": lambda x, alpha=0.01: F.leaky_relu(x, alpha),
-    "MatMul": torch.matmul,
-    "MaxPool": _max_pool,
-    "Mul": torch.mul,
-    "PRelu": lambda x, slope: torch.where(x >= 0, x, x * slope),
-    "ReduceMean": _reduce_mean,
-    "Relu": torch.relu,
-    "Reshape": _reshape,
-    "Resize": _resize,
-    "Sigmoid": torch.sigmoid,
-    "Slice": _slice,
-    "Softmax": lambda x, axis=-1: torch.softmax(x, axis),
-    "SpaceToDepth": _space_to_depth,
-    "Split": _split,
-    "Squeeze": _squeeze,
-    "Sub": torch.sub,
-    "Tanh": torch.tanh,
-    "Transpose": lambda x, perm: x.permute(perm),
-    "Unsqueeze": _unsqueeze,
-}
