@@ -18,15 +18,17 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], groups: Index, limit: fl
     Of two boxes of one group whose intersection over union is above the limit, the one with the lower score
     goes. groups: int [N], such as the number of the picture.
     """
-    if len(boxes) == 0:
-        return np.zeros(0, np.intp)
     corner_and_size = boxes.copy()
     corner_and_size[:, 2:] -= boxes[:, :2]
-    # P-Net's boxes lie on a grid, so that an overlap of exactly the limit is common; such a box must stay,
-    # and OpenCV's comparison is in float32.
-    nms: Any = cv2.dnn.NMSBoxesBatched  # its type hints know sequences only
-    kept = nms(corner_and_size, scores, groups.astype(np.int32), 0.0, limit + 1e-6)
-    return np.asarray(kept, np.intp).reshape(-1)
+    nms: Any = cv2.dnn.NMSBoxes  # its type hints know sequences only
+    kept = [np.zeros(0, np.intp)]
+    for group in np.unique(groups):
+        own = np.flatnonzero(groups == group)
+        # P-Net's boxes lie on a grid, so that an overlap of exactly the limit is common; such a box must stay,
+        # and OpenCV's comparison is in float32.
+        kept.append(own[np.asarray(nms(corner_and_size[own], scores[own], 0.0, limit + 1e-6), np.intp)])
+    stay = np.concatenate(kept)
+    return stay[np.argsort(-scores[stay], kind="stable")]
 
 
 def suppress_contained(boxes: Boxes, scores: NDArray[np.float32], groups: Index, limit: float) -> Index:

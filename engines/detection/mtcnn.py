@@ -23,7 +23,9 @@ from engines.faces import Faces
 NETWORKS = ("pnet", "rnet", "onet")
 _OUTPUTS = {"rnet": (4, 1), "onet": (4, 10, 1)}
 _CELL, _STRIDE = 12, 2  # P-Net's window and its step, in pixels of a level
+_OVERLAP_OF_LEVELS = 0.7  # intersection over union above which boxes of two levels are one
 _LARGEST_BATCH = 512  # crops a call; bounds the memory of a crowded street
+_LARGEST_LAUNCH = 4e6  # pixels a call of P-Net, some 100 bytes each; bounds the memory of many cameras
 
 Picture = NDArray[np.uint8]
 
@@ -67,12 +69,17 @@ class MTCNN:
         self._min_face = min_face
         self._thresholds = thresholds
         self._factor = factor
+        # The most that boxes of two levels can overlap: their sides are as factor to 1, the smallest are 11 pixels,
+        # and rounding adds a pixel to one and takes one from the other.
+        most = (_CELL / ((_CELL - 1) / factor - 1)) ** 2
+        self._levels_meet = most > _OVERLAP_OF_LEVELS
 
     def detect(self, pictures: Sequence[Picture]) -> list[Faces]:
         """The faces in each picture, most certain first.
 
         pictures: uint8 [H, W, 3] RGB each, of any sizes. P-Net runs once a level for all pictures of one
-        size, R-Net and O-Net once for all of them. Raises ValueError for another shape or dtype.
+        size (for as many as _LARGEST_LAUNCH allows), R-Net and O-Net once for all of them. Raises
+        ValueError for another shape or dtype.
         """
         for picture in pictures:
             _check(picture)
@@ -117,34 +124,39 @@ class MTCNN:
 
     def _propose(self, pictures: Sequence[Picture], samplers: Sequence[AreaSampler]) -> _Candidates:
         """P-Net over the pyramid: candidates, regressed and squared."""
-        found: list[tuple[Boxes, NDArray[np.float32], Boxes, Index, Index]] = []
+        found = []
         for (height, width), owners in _by_size(pictures).items():
-            for level, scale in enumerate(self._scales(height, width)):
-                size = int(height * scale + 1), int(width * scale + 1)
-                batch = np.stack([samplers[i].level(*size) for i in owners])
-                offsets, probability = self._engines["pnet"](batch)
-                image, row, column = np.nonzero(probability[:, 0] >= np.float32(self._thresholds[0]))
-                corner = np.stack([column, row], 1).astype(np.float32) * _STRIDE + 1
-                step = np.float32(scale)
-                boxes = np.hstack([np.floor(corner / step), np.floor((corner + (_CELL - 1)) / step)])
-                owner = owners[image]
-                found.append(
-                    (
-                        boxes,
-                        probability[image, 0, row, column],
-                        offsets[image, :, row, column],
-                        owner,
-                        owner + level * len(pictures),
-                    )
-                )
+            for scale in self._scales(height, width):
+                count = max(1, int(_LARGEST_LAUNCH / (height * width * scale**2)))
+                for start in range(0, len(owners), count):
+                    found.append(self._search(scale, samplers, owners[start : start + count]))
         if not found:
             return _Candidates(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.intp))
-        boxes, scores, offsets, owner, group = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = geometry.suppress(boxes, scores, group, 0.5)
-        kept = kept[geometry.suppress(boxes[kept], scores[kept], owner[kept], 0.7)]
-        boxes, scores, offsets, owner = boxes[kept], scores[kept], offsets[kept], owner[kept]
+        boxes, scores, offsets, owner = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        if self._levels_meet:
+            kept = geometry.suppress(boxes, scores, owner, _OVERLAP_OF_LEVELS)
+            boxes, scores, offsets, owner = boxes[kept], scores[kept], offsets[kept], owner[kept]
         size = boxes[:, 2:] - boxes[:, :2]  # here, and only here, the reference does not count inclusively
         return _Candidates(geometry.square(boxes + offsets * np.hstack([size, size])), scores, owner)
+
+    def _search(
+        self, scale: float, samplers: Sequence[AreaSampler], owners: Index
+    ) -> tuple[Boxes, NDArray[np.float32], Boxes, Index]:
+        """P-Net over one level of some pictures of one size: boxes, scores, offsets, and whose each is."""
+        height, width = samplers[owners[0]].size
+        size = int(height * scale + 1), int(width * scale + 1)
+        levels = np.empty((len(owners), 3, *size), np.float32)
+        for level, owner in zip(levels, owners, strict=True):
+            samplers[owner].level(*size, out=level)
+        offsets, probability = self._engines["pnet"](levels)
+        image, row, column = np.nonzero(probability[:, 0] >= np.float32(self._thresholds[0]))
+        corner = np.stack([column, row], 1).astype(np.float32) * _STRIDE + 1
+        step = np.float32(scale)
+        boxes = np.hstack([np.floor(corner / step), np.floor((corner + (_CELL - 1)) / step)])
+        scores = probability[image, 0, row, column]
+        kept = geometry.suppress(boxes, scores, image, 0.5)
+        image, row, column = image[kept], row[kept], column[kept]
+        return boxes[kept], scores[kept], offsets[image, :, row, column], owners[image]
 
     def _reject(
         self, pictures: Sequence[Picture], samplers: Sequence[AreaSampler], found: _Candidates
@@ -182,18 +194,22 @@ class MTCNN:
         Candidates over the same whole pixels are looked at once: it saves time, and their scores are then
         equal to the last bit, whatever the runtime does with the rest of the batch.
         """
-        crops, which, kept, start = [], [], [], 0
-        for index, (picture, sampler) in enumerate(zip(pictures, samplers, strict=True)):
+        distinct, which, kept, count = [], [], [], 0
+        for index, picture in enumerate(pictures):
             own = np.flatnonzero(found.picture == index)
             windows, exist = geometry.windows(found.boxes[own], *picture.shape[:2])
-            distinct, inverse = _distinct(windows[exist])
-            crops.append(sampler.crops(distinct, size))
-            which.append(inverse + start)
+            windows, inverse = _distinct(windows[exist])
+            distinct.append(windows)
+            which.append(inverse + count)
             kept.append(own[exist])
-            start += len(distinct)
-        if start == 0:
+            count += len(windows)
+        if count == 0:
             return found[:0], tuple(np.zeros((0, n), np.float32) for n in _OUTPUTS[network])
-        outputs = self._run(network, np.concatenate(crops))
+        crops, start = np.empty((count, 3, size, size), np.float32), 0
+        for windows, sampler in zip(distinct, samplers, strict=True):
+            sampler.crops(windows, size, out=crops[start : start + len(windows)])
+            start += len(windows)
+        outputs = self._run(network, crops)
         return found[np.concatenate(kept)], tuple(output[np.concatenate(which)] for output in outputs)
 
     def _scales(self, height: int, width: int) -> Iterable[float]:
@@ -220,7 +236,8 @@ def _by_size(pictures: Sequence[Picture]) -> dict[tuple[int, int], Index]:
 
 def _distinct(windows: Index) -> tuple[Index, Index]:
     """The different rows of windows [K, 4], and for each row which of them it is."""
-    key = ((windows[:, 0] << 16 | windows[:, 1]) << 16 | windows[:, 2]) << 16 | windows[:, 3]
+    x1, y1, x2, y2 = windows.T
+    key = ((y1 << 16 | x1) << 16 | y2) << 16 | x2  # from top to bottom: neighbours are near in memory
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return windows[first], inverse
 

@@ -45,6 +45,8 @@ def test_every_network_has_one_float_input_with_any_batch(cache: Path) -> None:
         "rnet": (None, 3, 24, 24),
         "onet": (None, 3, 48, 48),
         "sface": (None, 3, 112, 112),
+        "ssd": (None, 3, None, None),
+        "yunet": (None, 3, None, None),
     }
     for name, model in made.items():
         assert model.sha256 == file_sha256(model.path)
@@ -111,7 +113,9 @@ def test_progress_names_each_network_and_ends_at_one(tmp_path: Path) -> None:
 def test_an_unknown_network_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         prepare(tmp_path, ["qnet"])
-    assert str(error.value) == "network 'qnet': must be one of pnet, rnet, onet, sface, unmask, maskstate"
+    assert str(error.value) == (
+        "network 'qnet': must be one of pnet, rnet, onet, sface, ssd, yunet, sface-masked, unmask, maskstate"
+    )
 
 
 def test_other_weights_than_the_expected_ones_are_refused(
