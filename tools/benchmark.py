@@ -5,6 +5,10 @@ capture    from the sender's stamp in the picture to the decoded frame
 playback   from any moment of a recording to its first picture
 recording  what recording costs, and what the live view notices of it
 archive    a month of eight cameras: how long questions to the archive take
+unmasking  from a masked face's crop to its reconstruction, beside torch and inpainting
+embedding  from a face's crop to its embedding, beside other ways to run the same weights
+precision  what each network gains and loses in bf16, fp16 and int8
+search     who is like this face among a thousand to a million templates
 """
 
 from __future__ import annotations
@@ -12,7 +16,17 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("pipeline", "capture", "recording", "archive", "playback")
+NAMES = (
+    "pipeline",
+    "capture",
+    "playback",
+    "recording",
+    "archive",
+    "unmasking",
+    "embedding",
+    "precision",
+    "search",
+)
 
 
 def main() -> int:

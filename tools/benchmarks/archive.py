@@ -29,7 +29,7 @@ from stream.archive.database import FILE
 from stream.archive.footage import Span
 from stream.archive.sightings import Query, Sighting
 from stream.messages import Candidate, TrackedFace, annotation_hash
-from tools.benchmarks.pipeline import machine
+from tools.benchmarks.report import machine
 
 TARGET_TIMELINE_MS = 50.0
 _SPACE = "benchmark"

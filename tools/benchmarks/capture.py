@@ -22,7 +22,7 @@ import numpy as np
 from stream.capture.opening import Opener
 from stream.config import Camera
 from tools import stamp
-from tools.benchmarks.pipeline import machine
+from tools.benchmarks.report import machine
 from tools.rtsp_server import RtspServer
 
 CODECS = ("h264", "h265")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import psutil
 from stream.config import parse
 from stream.run_directory import RunDirectory
 from stream.supervisor import Run, Supervisor
+from tools.benchmarks.report import machine
 from tools.benchmarks.viewer import Viewer
 from tools.demo.clip import cached_clip
 from tools.demo.enrolled import enrol
@@ -156,19 +156,6 @@ def main() -> int:
     return 0
 
 
-def machine() -> dict[str, Any]:
-    """What this was measured on."""
-    model = next(
-        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        "",
-    )
-    return {
-        "cpu": model or platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    }
-
-
 def _plain(url: str, seconds: float) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tools.benchmarks.plain", url, "--seconds", str(seconds)],
@@ -185,13 +172,6 @@ def _cpu_s(pid: int | None) -> float | None:
         return None
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
 
 
 def _show(title: str, figures: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from stream.archive.archive import Archive
 from stream.messages import Packet, TrackedFace, annotation_hash
 from stream.recording.mp4.segment import Segment, format_of
 from stream.replay.playback import Playback
-from tools.benchmarks.pipeline import machine
+from tools.benchmarks.report import machine
 from tools.demo.clip import cached_clip
 
 SIZE, RATE = (1920, 1080), 25

@@ -29,7 +29,8 @@ from stream.capture.units import Units
 from stream.config import Settings, parse
 from stream.messages import RecorderStatus
 from stream.run_directory import RunDirectory
-from tools.benchmarks.pipeline import cameras, machine, watched
+from tools.benchmarks.pipeline import cameras, watched
+from tools.benchmarks.report import machine
 from tools.demo.clip import cached_clip
 from tools.demo.enrolled import enrol
 
