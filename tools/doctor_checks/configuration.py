@@ -25,7 +25,7 @@ def configuration(path: Path | None) -> tuple[Settings, list[Finding]]:
 
 
 def _about(path: Path, settings: Settings) -> Iterator[Finding]:
-    found = f"{path}: {len(settings.cameras)} cameras, {len(settings.events.rules)} rules"
+    found = f"{path}, cameras: {len(settings.cameras)}, rules: {len(settings.events.rules)}"
     mode = path.stat().st_mode
     if _holds_secrets(settings) and mode & (stat.S_IRGRP | stat.S_IROTH):
         yield warning("settings", f"{found}; passwords in it can be read by other users", f"chmod 600 {path}")
