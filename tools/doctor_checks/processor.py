@@ -22,7 +22,7 @@ _WANTED = {  # flags of /proc/cpuinfo on x86 and ARM, and what they are good for
     "VNNI (int8)": ("avx512_vnni", "avx_vnni", "asimddp", "i8mm"),
     "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
 }
-_BASE_BYTES, _CAMERA_BYTES = 1.2e9, 0.15e9  # an estimate: resident memory of the stages, and of one more camera
+_BASE_BYTES, _CAMERA_BYTES = 1.2e9, 0.15e9  # estimates: all stages, and one more camera
 _HANDLES_BASE, _HANDLES_CAMERA = 128, 32
 _CAMERAS_A_CORE = 3
 _CGROUP = Path("/sys/fs/cgroup")
