@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -230,31 +228,6 @@ def test_without_memory_for_one_picture_the_next_backend_takes_over(
     assert engine.info.notes == (
         "runs on openvino, because tensorrt: rnet failed on (1, 3, 24, 24): too little memory",
     )
-
-
-def test_memory_that_truly_runs_out_halves_the_batch(rnet: Model) -> None:
-    program = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from engines.backends import open_engine
-from engines.models import prepare
-engine = open_engine(prepare(Path(sys.argv[1]), ["pnet"])["pnet"], "onnxruntime")
-batch = np.random.default_rng(1).uniform(0, 255, (8, 3, 540, 960)).astype(np.float32)
-single = [engine(batch[i : i + 1]) for i in range(8)]
-pages = int(open("/proc/self/statm").read().split()[0])
-before = resource.getrlimit(resource.RLIMIT_AS)
-resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 150_000_000, before[1]))
-outputs = engine(batch)
-resource.setrlimit(resource.RLIMIT_AS, before)
-assert all(np.allclose(o, np.concatenate(s), atol=1e-4) for o, s in zip(outputs, zip(*single)))
-print(engine.info.notes[0])
-"""
-    command = [sys.executable, "-c", program, str(CACHE)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("pnet: batches are cut to ")
-    assert "Failed to allocate memory" in done.stdout
 
 
 def test_with_a_backend_that_was_named_a_lost_device_is_an_error(

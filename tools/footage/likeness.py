@@ -92,7 +92,7 @@ class Likeness:
         model = None if both_masked else self._models.get("masked" if masked else "clean")
         if model is None:
             return None
-        odds = float(np.exp(model(np.array([similarity])))) * self._prior / (1 - self._prior)
+        odds = float(np.exp(model(np.array(similarity)))) * self._prior / (1 - self._prior)
         return odds / (1 + odds)
 
 
