@@ -85,8 +85,9 @@ def test_frames_whose_footage_is_damaged_are_counted_and_named_as_the_reason(
     with Archive.open(copy) as archive:
         path = copy / archive.segments("gate")[0].path
         content = bytearray(path.read_bytes())
-        first = content.index(b"moof") - 4
-        content[first : first + 16] = bytes(16)
+        # In the middle: of the first ones nothing may have been seen yet, while the engines were opened.
+        middle = content.index(b"moof", len(content) // 2) - 4
+        content[middle : middle + 16] = bytes(16)
         path.write_bytes(content)
         (run,) = archive.runs()
         frames = sum(map(len, archive.steps(run.id)))
@@ -120,7 +121,7 @@ def test_a_replay_shows_each_processed_frame_with_its_own_annotation(
     )
     assert done.returncode == 0, done.stderr
     frames = list(as_live(Playback(archive, "gate").frames()))
-    assert sum(frame.annotation is not None for frame in frames) > 20
+    assert sum(frame.annotation is not None for frame in frames) > 5
     expected = Exporter(tmp_path / "expected.mp4")
     for frame in frames:
         picture = frame.bgr()
