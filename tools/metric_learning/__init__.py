@@ -1,0 +1,1 @@
+"""Training of embedders by comparing pictures of people: contrastive (Siamese) and triplet."""
