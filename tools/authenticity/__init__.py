@@ -1,0 +1,1 @@
+"""Photographed or painted: examples, training and figures of the authenticity networks."""
