@@ -53,8 +53,8 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
 def recognition_transform(landmarks: NDArray[np.float32], masked: bool = False) -> NDArray[np.float32]:
     """Picture -> recognition frame, float32 [2, 3].
 
-    landmarks: [5, 2]. Under a mask the mouth points are the detector's invention, so only eyes and
-    nose are used then.
+    landmarks: [5, 2]. masked: the mouth points are a detector's invention under a mask, so only eyes and nose are used;
+    False for landmarks that detection.landmarks has refined.
     """
     used = 3 if masked else 5
     return similarity(landmarks[:used], RECOGNITION_POINTS[:used])
@@ -63,6 +63,13 @@ def recognition_transform(landmarks: NDArray[np.float32], masked: bool = False) 
 def face_transform(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Picture -> face frame, float32 [2, 3], from eyes and nose only: the same for masked and unmasked faces."""
     return similarity(landmarks[:3], FACE_POINTS[:3])
+
+
+def face_to_recognition(landmarks: NDArray[np.float32], masked: bool = False) -> NDArray[np.float32]:
+    """Face frame -> recognition frame of the same landmarks [5, 2], float32 [2, 3]."""
+    from_picture, to_face = recognition_transform(landmarks, masked), face_transform(landmarks)
+    turn = from_picture[:, :2] @ np.linalg.inv(to_face[:, :2])
+    return np.hstack([turn, (from_picture[:, 2] - turn @ to_face[:, 2])[:, None]]).astype(np.float32)
 
 
 def warp(picture: NDArray[np.uint8], transform: NDArray[np.float32], size: int) -> NDArray[np.uint8]:

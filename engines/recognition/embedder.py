@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.alignment import RECOGNITION_SIZE
+from engines.alignment import RECOGNITION_SIZE, face_to_recognition, warp
 from engines.models import NETWORKS, Borne
 
 DIMENSIONS = 128
+_FIRST_ROW, _RIM = 26, 10  # of the recognition frame: within this the face frame surely reaches
 
 
 class _Info(Protocol):
@@ -78,13 +78,20 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.where(usable, vectors / np.where(usable, length, 1), 0).astype(np.float32)
 
 
+def laid(
+    reconstruction: NDArray[np.uint8], landmarks: NDArray[np.float32], masked: bool = False
+) -> NDArray[np.uint8]:
+    """A reconstruction, uint8 RGB [128, 128, 3] in the face frame of these landmarks [5, 2], in their recognition
+    frame: [112, 112, 3]. masked: as alignment.recognition_transform has it.
+    """
+    return warp(reconstruction, face_to_recognition(landmarks, masked), RECOGNITION_SIZE)
+
+
 def unmasked_crop(raw: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The recognition crop of a masked face with its reconstruction put in place: evidence "unmasked".
 
-    raw: uint8 RGB [112, 112, 3], aligned by eyes and nose. reconstruction: uint8 RGB [128, 128, 3], the face
-    frame of the same landmarks, which is x 4..108, y 20..124 of the recognition frame (engines.alignment).
+    raw, reconstruction: uint8 RGB [112, 112, 3], the second as laid() gives it, of the same landmarks.
     """
-    patch = cv2.resize(reconstruction, (104, 104), interpolation=cv2.INTER_AREA)
     joined = raw.copy()
-    joined[20:, 4:108] = patch[:92]
+    joined[_FIRST_ROW:, _RIM:-_RIM] = reconstruction[_FIRST_ROW:, _RIM:-_RIM]
     return joined

@@ -48,8 +48,8 @@ _RECIPE = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenFace:
-    """A face in the recognition frame, uint8 RGB [112, 112, 3], and its reconstruction in the face frame, uint8 RGB
-    [128, 128, 3], where there is one. masked: aligned by eyes and nose, and compared as a masked face.
+    """A face in the recognition frame, uint8 RGB [112, 112, 3], and its reconstruction, laid into the same frame
+    (embedder.laid), where there is one. masked: compared as a masked face.
     """
 
     crop: NDArray[np.uint8]

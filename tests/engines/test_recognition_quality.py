@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from recognition_networks import PICTURES, detector, embedder, engine
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
-from engines.recognition.embedder import SFace, embedding_space, unit, unmasked_crop
+from engines.recognition.embedder import SFace, embedding_space, laid, unit, unmasked_crop
 from engines.recognition.quality import measure, yaw_degrees
 from stream.config import Quality as Limits
 
@@ -128,14 +128,15 @@ def test_the_space_is_named_by_the_weights_and_not_by_the_file_around_them() -> 
     assert embedding_space("student", "a" * 64) == "student:" + "a" * 64
 
 
+@pytest.mark.parametrize("masked", [True, False])
 def test_a_reconstruction_is_put_exactly_where_it_came_from(
-    obama: tuple[Picture, NDArray[np.float32]],
+    obama: tuple[Picture, NDArray[np.float32]], masked: bool
 ) -> None:
     picture, landmarks = obama
-    raw = warp(picture, recognition_transform(landmarks, masked=True), RECOGNITION_SIZE)
+    raw = warp(picture, recognition_transform(landmarks, masked), RECOGNITION_SIZE)
     untouched = warp(picture, face_transform(landmarks), FACE_SIZE)
-    joined = unmasked_crop(raw, untouched)
+    joined = unmasked_crop(raw, laid(untouched, landmarks, masked))
     assert np.abs(joined.astype(int) - raw).mean() < 2.5
-    shifted = unmasked_crop(raw, np.roll(untouched, 3, axis=1))
+    shifted = unmasked_crop(raw, laid(np.roll(untouched, 3, axis=1), landmarks, masked))
     assert np.abs(shifted.astype(int) - raw).mean() > 2 * np.abs(joined.astype(int) - raw).mean()
     assert embedder().embed(np.stack([raw, joined])).prod(0).sum() > 0.97

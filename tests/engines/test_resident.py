@@ -28,7 +28,7 @@ from engines.detection.area import AreaSampler
 from engines.detection.mtcnn import MTCNN
 from engines.faces import Faces
 from engines.models import prepare
-from engines.recognition.embedder import SFace, unmasked_crop
+from engines.recognition.embedder import SFace, laid, unmasked_crop
 from engines.resident.faces import ResidentFaces
 from engines.resident.mtcnn import ResidentMTCNN
 from engines.resident.sampling import AreaTable, warp
@@ -128,7 +128,12 @@ def test_a_reconstruction_and_its_embedding_are_those_of_the_host(
         host_warp(street, recognition_transform(points, masked=True), RECOGNITION_SIZE)
         for points in found.landmarks
     ]
-    joined = np.stack([unmasked_crop(a, b) for a, b in zip(raw, wanted.pictures, strict=True)])
+    joined = np.stack(
+        [
+            unmasked_crop(crop, laid(picture, points, masked=True))
+            for crop, picture, points in zip(raw, wanted.pictures, found.landmarks, strict=True)
+        ]
+    )
     reference = SFace(engines["sface"]).embed(joined)  # type: ignore[arg-type]
     assert (embeddings * reference).sum(1).min() > 0.995
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)

@@ -16,6 +16,7 @@ import engines
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
 from engines.faces import Faces
 from engines.masks.state import STATES, MaskState, crop
+from engines.recognition.embedder import laid
 from engines.recognition.evidence import SeenFace, Vector
 from engines.recognition.quality import measure
 from stream.config import Settings
@@ -144,7 +145,7 @@ class Seer:
         face = self._find(picture)
         if face is None:
             return Sight("no face found")
-        views = self._evidence.views(_aligned(picture, face, False))
+        views = self._evidence.views(_aligned(picture, face.landmarks[0]))
         return _sight(views)
 
     def _probe(self, picture: Picture, path: Path, masks: Masks | None) -> Sight:
@@ -157,11 +158,14 @@ class Seer:
             return Sight("no face found")
         belief = self._networks.mask_state.classify(crop(picture, face.boxes[0])[None])[0]
         masked = STATES[int(belief.argmax())] is not MaskState.NONE
-        reconstruction = None
-        if masked and self._networks.unmasker:
-            shown = warp(picture, face_transform(face.landmarks[0]), FACE_SIZE)
-            reconstruction = self._networks.unmasker.unmask(shown[None]).pictures[0]
-        looks = self._evidence.looks([SeenFace(_aligned(picture, face, masked), masked, reconstruction)])[0]
+        landmarks, reconstruction = face.landmarks[0], None
+        if masked:
+            landmarks = self._networks.landmarks.refine(picture, landmarks[None])[0]
+            if self._networks.unmasker:
+                shown = warp(picture, face_transform(landmarks), FACE_SIZE)
+                reconstruction = laid(self._networks.unmasker.unmask(shown[None]).pictures[0], landmarks)
+        seen = SeenFace(_aligned(picture, landmarks), masked, reconstruction)
+        looks = self._evidence.looks([seen])[0]
         unfit = measure(picture, face.landmarks[0]).unfit(self._settings.quality)
         return _sight(looks, masked, unfit or "")
 
@@ -186,8 +190,8 @@ def _no_larger(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _aligned(picture: Picture, face: Faces, masked: bool) -> Picture:
-    return warp(picture, recognition_transform(face.landmarks[0], masked), RECOGNITION_SIZE)
+def _aligned(picture: Picture, landmarks: NDArray[np.float32]) -> Picture:
+    return warp(picture, recognition_transform(landmarks), RECOGNITION_SIZE)
 
 
 def _sight(vectors: dict[str, Vector], masked: bool = False, unfit: str = "") -> Sight:
