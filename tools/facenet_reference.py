@@ -19,8 +19,8 @@ def batched_nms(
     boxes: torch.Tensor, scores: torch.Tensor, idxs: torch.Tensor, iou_threshold: float
 ) -> torch.Tensor:
     """Greedy suppression of overlaps above the threshold inside each group; indices by falling score."""
-    order = np.argsort(-scores.numpy(), kind="stable")
-    b, group = boxes.numpy()[order], idxs.numpy()[order]
+    order = np.argsort(-scores.cpu().numpy(), kind="stable")
+    b, group = boxes.cpu().numpy()[order], idxs.cpu().numpy()[order]
     area = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
     width = np.minimum(b[:, None, 2], b[:, 2]) - np.maximum(b[:, None, 0], b[:, 0])
     height = np.minimum(b[:, None, 3], b[:, 3]) - np.maximum(b[:, None, 1], b[:, 1])
@@ -32,11 +32,11 @@ def batched_nms(
         if alive[index]:
             alive[index + 1 :] &= ~rival[index, index + 1 :]
     kept = order[alive]
-    return torch.as_tensor(kept)
+    return torch.as_tensor(kept, device=boxes.device)
 
 
-def facenet_mtcnn(**options: Any) -> Any:
-    """facenet_pytorch.MTCNN(keep_all=True, device="cpu", **options)."""
+def facenet_mtcnn(device: str = "cpu", **options: Any) -> Any:
+    """facenet_pytorch.MTCNN(keep_all=True, device=device, **options)."""
     names = ("torchvision", "torchvision.transforms", "torchvision.ops", "torchvision.ops.boxes")
     before = {name: sys.modules.get(name) for name in names}
     modules: dict[str, Any] = {name: ModuleType(name) for name in names}
@@ -51,4 +51,4 @@ def facenet_mtcnn(**options: Any) -> Any:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
-    return MTCNN(keep_all=True, device="cpu", **options)
+    return MTCNN(keep_all=True, device=device, **options)

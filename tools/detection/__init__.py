@@ -1,0 +1,1 @@
+"""Measures how well detectors find faces, with masks and without."""
