@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _ACTOR = "pipeline"
 _NICE = 10
+_TELL_EVERY_S = 1.0
 
 
 class Renewal:
@@ -61,12 +63,17 @@ class Renewal:
                     return
                 evidence = self._open()
                 made = {}
+                told_s = time.monotonic()
                 for template, picture in pictures.items():
                     if self._stop.is_set():
                         return
                     made[template] = views_of(picture, evidence)
                     self._done += 1
+                    if time.monotonic() >= told_s + _TELL_EVERY_S:
+                        told_s = time.monotonic()
+                        gallery.tell_renewal(self.share)
                 count = gallery.renew(made, evidence.space, evidence.views_space, _ACTOR)
+                gallery.tell_renewal(None)
                 log.info("%s: %d templates were made anew for the embedders in use", self._path, count)
         except (GalleryError, Refused, OSError) as error:
             self.problem = str(error)

@@ -15,11 +15,12 @@ from rich.table import Table
 
 from engines.backends import EngineError, verify_engine
 from engines.cache import leftovers
-from engines.models import Model, ModelError, from_file, remembered
+from engines.models import Model, ModelError
+from engines.stock import Entry
 from stream.config import ConfigError, Settings, load, parse
+from stream.engine_list import engine_list, models_in_use, plain
 from tools.engines_command.building import Begun, BuildFailed, Built
 from tools.engines_command.building import build as build_engines
-from tools.engines_command.stock import Entry, stock
 from tools.preparing import progress_bar
 
 engines = typer.Typer(no_args_is_help=True)
@@ -71,10 +72,10 @@ def show(
 ) -> None:
     """List the compiled engines: what each was made for, and what was found when it was tried."""
     settings = _chosen(config)
-    entries = stock(settings.engines.cache, _in_use(settings))
+    entries = _stock(settings)
     found = [entry for entry in entries if entry.size or not entry.problem]
     if as_json:
-        typer.echo(json.dumps([_plain(entry) for entry in found], indent=1))
+        typer.echo(json.dumps([plain(entry) for entry in found], indent=1))
         return
     if not found:
         typer.echo(f"no engine is compiled in {settings.engines.cache}; run: unvizard engines build")
@@ -102,7 +103,7 @@ def verify(config: Config = None) -> None:
     cache = settings.engines.cache
     models = _models(settings)
     bad, tried = 0, set()
-    for entry in stock(cache, _in_use(settings), thorough=True):
+    for entry in _stock(settings, thorough=True):
         name = entry.path.name
         if entry.problem:
             bad += 1
@@ -141,7 +142,7 @@ def clean(
     cache = settings.engines.cache
     gone = [
         (entry.path, entry.problem or "asked for")
-        for entry in stock(cache, _in_use(settings), thorough=not everything)
+        for entry in _stock(settings, thorough=not everything)
         if entry.problem or everything
     ]
     if everything:
@@ -168,21 +169,17 @@ def _chosen(config: Path | None, backend: str | None = None, precision: str | No
 
 
 def _models(settings: Settings) -> list[Model]:
-    """The networks that may be in use: the product's that are made, and a generator of one's own."""
-    models = list(remembered(settings.engines.cache).values())
-    if settings.unmasking.generator:
-        try:
-            models.append(from_file("unmask", settings.unmasking.generator))
-        except ModelError as error:
-            _fail(str(error), 1)
-    return models
+    try:
+        return models_in_use(settings)
+    except ModelError as error:
+        _fail(str(error), 1)
 
 
-def _in_use(settings: Settings) -> dict[str, set[str]]:
-    hashes: dict[str, set[str]] = {}
-    for model in _models(settings):
-        hashes.setdefault(model.name, set()).add(model.sha256)
-    return hashes
+def _stock(settings: Settings, thorough: bool = False) -> list[Entry]:
+    try:
+        return engine_list(settings, thorough)
+    except ModelError as error:
+        _fail(str(error), 1)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -210,25 +207,6 @@ def _use(entry: Entry) -> str:
     if entry.verdict and not entry.verdict.passed:
         return "no: refused when it was tried"
     return f"yes; the one before was not used ({entry.instead_of})" if entry.instead_of else "yes"
-
-
-def _plain(entry: Entry) -> dict[str, object]:
-    key, verdict = entry.key, entry.verdict
-    return {
-        "file": str(entry.path),
-        "network": key.model_name if key else None,
-        "model_sha256": key.model_sha256 if key else None,
-        "runtime": key.runtime if key else None,
-        "device": key.device if key else None,
-        "precision": key.precision if key else None,
-        "shapes": key.shapes if key else None,
-        "bytes": entry.size,
-        "made_s": entry.made_s,
-        "problem": entry.problem,
-        "instead_of": entry.instead_of,
-        "passed": verdict.passed if verdict else None,
-        "measures": {m.name: m.value for m in verdict.measures} if verdict else {},
-    }
 
 
 def _megabytes(size: int) -> str:

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from engines.backends import EngineError, open_engine
-from engines.detection.mtcnn import MTCNN
-from engines.masks.state import MaskStateClassifier, crop
-from engines.models import ModelError, prepare
+from engines.backends import EngineError
+from engines.models import ModelError
 from engines.recognition.audit import AuditError
 from engines.recognition.enrolment import Enroller, Refused, check_identity
-from engines.recognition.gallery import Gallery, GalleryError
+from engines.recognition.gallery import Gallery, GalleryError, Receipt
 from engines.recognition.names import clean_ground, clean_name
-from stream.archive.archive import Archive, ArchiveError
-from stream.archive.database import FILE as ARCHIVE_FILE
-from stream.config import ConfigError, Engines, Settings, load
-from stream.embedders import EMBEDDERS, evidence_of
+from stream.archive.archive import ArchiveError
+from stream.archive.archive import Receipt as ArchiveReceipt
+from stream.config import ConfigError, Settings, load
+from stream.enroller import enroller_of, open_for_photographs
+from stream.erasing import erase_person
 from tools.preparing import progress_bar
-
-_SMALLEST_FACE = 24  # looked for smaller than needed, so that the refusal can say "too small"
 
 people = typer.Typer(no_args_is_help=True)
 
@@ -56,7 +51,7 @@ def add(
     settings = _settings(config)
     with _sentences(), Gallery(gallery or settings.recognition.gallery) as book:
         name, ground = clean_name(name), clean_ground(ground)
-        enroller = open_enroller(settings.engines)
+        enroller = open_enroller(settings)
         refused = 0
         for photo in photos:
             try:
@@ -81,9 +76,10 @@ def show(config: Config = None, gallery: At = None) -> None:
     if not found:
         typer.echo("nobody is enrolled")
         return
-    table = Table("name", "pictures", "since", "ground")
+    table = Table("name", "pictures", "since", "ground", "revoked")
     for person in found:
-        table.add_row(person.name, str(person.pictures), _when(person.since_wall_ns), person.ground)
+        revoked = "" if person.revoked_wall_ns is None else _when(person.revoked_wall_ns)
+        table.add_row(person.name, str(person.pictures), _when(person.since_wall_ns), person.ground, revoked)
     Console(markup=False, highlight=False).print(table)
 
 
@@ -101,47 +97,45 @@ def remove(
     With a gallery of your own and neither settings nor a folder of recordings, only the gallery is touched.
     """
     settings = _settings(config)
+    if archive is None and (gallery is None or config is not None):
+        archive = settings.recording.folder
     with _sentences(), Gallery(gallery or settings.recognition.gallery) as book:
-        receipt = book.remove(name, _actor())
+        erased = erase_person(book, archive, name, _actor())
+    receipt = erased.gallery
     typer.echo(
         f"removed {receipt.name}: {receipt.pictures} picture{'s' if receipt.pictures != 1 else ''} erased"
     )
-    typer.echo(
-        f"receipt: person {receipt.person}, {_when(receipt.wall_ns)}, line {receipt.sequence} of the log, "
-        f"mark {receipt.mark.hex()}"
-    )
+    _show_receipt("the log", receipt)
     if not receipt.scrubbed:
         typer.echo(
             "note: another process was reading; the next command on this gallery overwrites the erased bytes"
         )
-    if archive is None and (gallery is None or config is not None):
-        archive = settings.recording.folder
-    if archive is not None and (archive / ARCHIVE_FILE).exists():
-        try:
-            _erase_from(archive, receipt.name)
-        except ArchiveError as error:
-            _fail(
-                f"{error}\nThe gallery has forgotten {receipt.name}, the recordings have not: mend this, then run"
-                f' unvizard footage erase-person "{receipt.name}"'
+    for each in erased.recordings:
+        typer.echo(
+            f"recordings: {each.sightings} sightings, {each.frames} frames and {each.events} events named"
+            f" {each.name} and do no longer; the footage itself stays until it expires"
+        )
+        _show_receipt("the recordings' log", each)
+        if not each.scrubbed:
+            typer.echo(
+                "note: another process was reading; the next command on these recordings overwrites the erased bytes"
             )
+    for former in erased.left:
+        typer.echo(
+            f"note: {receipt.name} was once called {former}, as somebody else is now: recordings of that name were left"
+        )
+    if erased.problem:
+        _fail(
+            f"{erased.problem}\nThe gallery has forgotten {receipt.name}, the recordings have not: mend this, then run"
+            f' unvizard footage erase-person "{receipt.name}"'
+        )
 
 
-def _erase_from(folder: Path, name: str) -> None:
-    """From the sightings, frames and events of an archive. Raises ArchiveError."""
-    with Archive.open(folder, actor=_actor()) as archive:
-        receipt = archive.erase_person(name)
+def _show_receipt(log: str, receipt: Receipt | ArchiveReceipt) -> None:
     typer.echo(
-        f"recordings: {receipt.sightings} sightings, {receipt.frames} frames and {receipt.events} events named"
-        f" {receipt.name} and do no longer; the footage itself stays until it expires"
-    )
-    typer.echo(
-        f"receipt: person {receipt.person}, {_when(receipt.wall_ns)}, line {receipt.sequence} of the recordings' log, "
+        f"receipt: person {receipt.person}, {_when(receipt.wall_ns)}, line {receipt.sequence} of {log}, "
         f"mark {receipt.mark.hex()}"
     )
-    if not receipt.scrubbed:
-        typer.echo(
-            "note: another process was reading; the next command on these recordings overwrites the erased bytes"
-        )
 
 
 @people.command("log")
@@ -167,35 +161,20 @@ def log(
     typer.echo(f"{count} lines, unaltered")
 
 
-def open_enroller(engines: Engines) -> Enroller:
-    """What turns photographs into templates, on the runtime that the settings choose.
+def open_enroller(settings: Settings) -> Enroller:
+    """What turns photographs into templates, with the detector and on the runtime that the settings choose.
 
     Raises ModelError, EngineError.
     """
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("Preparing networks", total=1.0)
-        models = prepare(
-            engines.cache,
-            ("pnet", "rnet", "onet", "maskstate", *EMBEDDERS),
+        opened = open_for_photographs(
+            settings,
             lambda name, share: progress.update(
                 task, completed=share, description=f"Preparing {name or 'networks'}"
             ),
         )
-        opened = {
-            name: open_engine(model, engines.backend, engines.precision, engines.threads, engines.cache)
-            for name, model in models.items()
-        }
-    detector = MTCNN({name: opened[name] for name in ("pnet", "rnet", "onet")}, _SMALLEST_FACE)
-    return Enroller(detector, evidence_of(opened), _no_mask(MaskStateClassifier(opened["maskstate"])))
-
-
-def _no_mask(
-    classifier: MaskStateClassifier,
-) -> Callable[[NDArray[np.uint8], NDArray[np.float32]], float]:
-    def probability(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
-        return float(classifier.classify(crop(picture, box)[None])[0, 0])
-
-    return probability
+    return enroller_of(settings, opened)
 
 
 def _settings(config: Path | None) -> Settings:

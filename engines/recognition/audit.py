@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,6 +34,14 @@ class Action(StrEnum):
 
     ENROLLED = "enrolled"
     PICTURE_ADDED = "picture added"
+    PICTURE_REMOVED = "picture removed"
+    RENAMED = "renamed"
+    MERGED = "merged"
+    SPLIT = "split"
+    REVOKED = "revoked"
+    RESTORED = "restored"
+    REFUTED = "refuted"
+    REFUTATION_UNDONE = "refutation undone"
     RENEWED = "templates renewed"
     REMOVED = "removed"
     SEARCHED = "searched"
@@ -41,7 +50,10 @@ class Action(StrEnum):
     BUNDLED = "bundled"
     PROTECTED = "protected"
     RELEASED = "released"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
     ERASED = "erased"
+    ESTIMATING = "attributes estimated"
 
 
 class AuditError(RuntimeError):
@@ -67,8 +79,8 @@ class Audit:
     def __init__(self, connection: sqlite3.Connection, vault: Vault, clock_ns: Callable[[], int]) -> None:
         self._connection, self._vault, self._clock_ns = connection, vault, clock_ns
 
-    def append(self, action: Action, person: str, actor: str, detail: str = "") -> Entry:
-        """Write one line. Call it inside the transaction that does what it says."""
+    def append(self, action: str, person: str, actor: str, detail: str = "") -> Entry:
+        """Write one line; action: an Action, or another verb. Call it inside the transaction that does what it says."""
         last = self._connection.execute(
             "SELECT sequence, mark FROM audit ORDER BY sequence DESC LIMIT 1"
         ).fetchone()
@@ -91,8 +103,11 @@ class Audit:
 
         known_mark: the mark of a receipt; the line that it was given for must still be there.
         """
+        with self._one_moment():
+            entries = list(self.entries())
+            head = self._connection.execute("SELECT value FROM meta WHERE key = 'audit_head'").fetchone()
         before, count, met = _START, 0, known_mark is None
-        for entry in self.entries():
+        for entry in entries:
             fields = (entry.sequence, entry.wall_ns, entry.action, entry.person, entry.actor, entry.detail)
             if entry.sequence != count + 1:
                 raise AuditError(f"audit log: line {count + 1} is missing, found line {entry.sequence}")
@@ -100,7 +115,6 @@ class Audit:
                 raise AuditError(f"audit log: line {entry.sequence} or the one before it was altered")
             before, count = entry.mark, entry.sequence
             met = met or entry.mark == known_mark
-        head = self._connection.execute("SELECT value FROM meta WHERE key = 'audit_head'").fetchone()
         if (head[0] if head else None) != (self._head(count, before) if count else None):
             raise AuditError(f"audit log: lines are missing after line {count}")
         if not met:
@@ -108,6 +122,18 @@ class Audit:
                 "audit log: the receipt's line is missing; the log was put back to an older state"
             )
         return count
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[None]:
+        """What is read inside is of one state, also while others append."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def _mark(self, before: bytes, fields: tuple[int | str, ...]) -> bytes:
         return self._vault.mark(before + json.dumps(fields).encode(), "audit")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,47 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An enrolled person. since_wall_ns: UTC since 1970 of the first picture."""
+    """An enrolled person. since_wall_ns: UTC since 1970 of the first picture. revoked_wall_ns: since when the person is
+    kept but not recognised; None when nobody said so.
+    """
 
     id: str
     name: str
     pictures: int
     since_wall_ns: int
     ground: str
+    revoked_wall_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The same without the ground."""
+
+    id: str
+    name: str
+    pictures: int
+    since_wall_ns: int
+    revoked_wall_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SightingName:
+    """What names a sighting in the archive of the recordings (stream.archive.sightings.Sighting)."""
+
+    run: int
+    epoch: int
+    camera: str
+    track: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refutation:
+    """Somebody said of a sighting that it is not this person. person: the id. said_wall_ns: when."""
+
+    id: str
+    person: str
+    sighting: SightingName
+    said_wall_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +86,7 @@ class Receipt:
 
     scrubbed: the bytes are gone from the files now; False when another process was reading all the while, and
     then the next command that opens the gallery overwrites them.
+    former_names: of the person, under which recordings may still name them.
     """
 
     person: str
@@ -61,6 +96,7 @@ class Receipt:
     sequence: int
     mark: bytes
     scrubbed: bool
+    former_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +106,8 @@ class GallerySnapshot:
     ids, names: of the people, [P]. views: float32 [T, 128] by the names in VIEWS, rows of one person side by side.
     owner: intp [T], each row's index into ids, rising. space: of the embeddings, empty while nobody is enrolled.
     complete: whether all views are of the embedders in use; where one is missing the whole face stands in for it.
+    refuted: float32 [R, 128], faces of which somebody said that they are not those of the people refuted_owner, intp
+    [R], indices into ids.
     """
 
     version: int
@@ -79,6 +117,8 @@ class GallerySnapshot:
     views: Mapping[str, NDArray[np.float32]]
     owner: NDArray[np.intp]
     complete: bool = True
+    refuted: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, DIMENSIONS), np.float32))
+    refuted_owner: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
 
     @property
     def matrix(self) -> NDArray[np.float32]:

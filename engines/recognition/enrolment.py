@@ -1,14 +1,11 @@
-"""From a photograph file to a template for the gallery, or a clear refusal.
+"""From a photograph to a template for the gallery, or a clear refusal.
 
-The file is distrusted: formats are few, size and pixels are limited before anything is decoded, and every failure
-of a decoder is a refusal. What is needed of the photograph: one person, large, sharp, facing the camera,
-without a mask, and no reconstruction that this product has made (a guess must never become a template).
+What is needed of the photograph: one person, large, sharp, facing the camera, without a mask, and no
+reconstruction that this product has made (a guess must never become a template).
 """
 
 from __future__ import annotations
 
-import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +14,18 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, scaled, warp
 from engines.faces import Faces
 from engines.recognition.enrolled import GallerySnapshot, Template
 from engines.recognition.evidence import EvidenceMaker, Vector
 from engines.recognition.names import same_name
+from engines.recognition.photo import Photo, Refused, read_photo
 from engines.recognition.quality import Quality, measure
 from engines.unmasking.mark import CAPTION, TILE, is_reconstruction
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP")
-MOST_BYTES = 64 << 20
-MOST_PIXELS = 60_000_000
+__all__ = ["Enroller", "Examined", "Refused", "check_identity", "read_photo", "views_of"]
+
 _SEARCHED = 1280  # longest side, in pixels, of the picture that is searched for faces
 _KEPT = 2
 """The face that is kept for later embedders and to be shown is so many times as large as the recognition frame."""
@@ -45,10 +41,6 @@ _OTHER_PERSON = 0.2
 """Cosine to every picture of a person below which a photograph shows someone else."""
 
 Landmarks = NDArray[np.float32]
-
-
-class Refused(ValueError):
-    """The photograph will not do; the text says why."""
 
 
 class Detector(Protocol):
@@ -68,58 +60,16 @@ class EnrolmentLimits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Photo:
-    """A decoded photograph. pixels: uint8 RGB [H, W, 3], upright. digest: sha256 of them. texts: its metadata."""
+class Examined:
+    """What enrolment makes of a photograph.
 
-    pixels: NDArray[np.uint8]
-    digest: bytes
-    texts: tuple[str, ...]
+    faces: all that are sure, largest first. qualities: of each. template: None when it is refused; refusal: why.
+    """
 
-
-def read_photo(path: Path) -> Photo:
-    """Decode a file. Raises Refused."""
-    if not path.exists():
-        raise Refused("there is no such file")
-    if not path.is_file():
-        raise Refused("is not a file")
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise Refused(f"is too large: at most {MOST_BYTES >> 20} MiB are read, found {size >> 20}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:  # reads the header only
-                width, height = image.size
-                if width * height > MOST_PIXELS:
-                    raise Refused(
-                        f"is too large: at most {MOST_PIXELS // 1_000_000} megapixels are decoded, "
-                        f"found {width} x {height}"
-                    )
-                texts = tuple(_text(value) for value in image.info.values() if isinstance(value, str | bytes))
-                image.load()
-                pixels = _rgb(ImageOps.exif_transpose(image))
-    except Refused:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Refused(f"is too large: at most {MOST_PIXELS // 1_000_000} megapixels are decoded") from None
-    except UnidentifiedImageError:
-        raise Refused(f"is not an image that can be read ({', '.join(FORMATS)})") from None
-    except PermissionError as error:
-        raise Refused(f"cannot be opened: {error.strerror}") from None
-    except Exception as error:  # whatever a decoder makes of hostile bytes must not end the command
-        raise Refused(f"is damaged or cut short: {' '.join(str(error).split())[:120]}") from None
-    return Photo(pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(), texts)
-
-
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value[:100_000].decode("latin-1")
-
-
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):  # 16 bits a pixel: convert() would clip instead of scaling
-        grey = np.clip(np.asarray(image, np.float64) / 257, 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
-    return np.ascontiguousarray(np.asarray(image.convert("RGB"), np.uint8))
+    faces: Faces
+    qualities: tuple[Quality, ...]
+    template: Template | None
+    refusal: str = ""
 
 
 class Enroller:
@@ -142,13 +92,21 @@ class Enroller:
     def template(self, path: Path) -> Template:
         """The template of a photograph file. Raises Refused."""
         photo = read_photo(path)
-        if any(CAPTION in text for text in photo.texts):
-            raise Refused(_RECONSTRUCTION)
-        if any(_MADE in text for text in photo.texts):
-            raise Refused(
-                "says in its metadata that it was made by a trained model: a guess is never enrolled"
-            )
-        box, landmarks = self._one_face(photo.pixels)
+        _check_texts(photo)
+        return self._template(photo, self._faces(photo.pixels))
+
+    def examine(self, photo: Photo) -> Examined:
+        """The same for one that is decoded, with every face on it; a refusal is an answer here."""
+        faces = self._faces(photo.pixels)
+        qualities = tuple(measure(photo.pixels, landmarks) for landmarks in faces.landmarks)
+        try:
+            _check_texts(photo)
+            return Examined(faces, qualities, self._template(photo, faces))
+        except Refused as refusal:
+            return Examined(faces, qualities, None, str(refusal))
+
+    def _template(self, photo: Photo, faces: Faces) -> Template:
+        box, landmarks = _alone(faces)
         if is_reconstruction(warp(photo.pixels, face_transform(landmarks) * (TILE / FACE_SIZE), TILE)):
             raise Refused(_RECONSTRUCTION)  # seen at the size and angle at which the mark was made
         transform = recognition_transform(landmarks)
@@ -171,7 +129,8 @@ class Enroller:
             cv2.imencode(".png", cv2.cvtColor(kept, cv2.COLOR_RGB2BGR))[1].tobytes(),
         )
 
-    def _one_face(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Landmarks]:
+    def _faces(self, picture: NDArray[np.uint8]) -> Faces:
+        """Those that are sure, largest first, in pixels of the picture."""
         scale = min(1.0, _SEARCHED / max(picture.shape[:2]))
         small = picture
         if scale < 1:
@@ -180,15 +139,8 @@ class Enroller:
         factor = np.array([picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]], np.float32)
         found = self._detector.detect([small])[0]
         found = found[found.scores >= _SURE_FACE]
-        if not len(found):
-            raise Refused("no face was found")
-        heights = found.boxes[:, 3] - found.boxes[:, 1]
-        count = int((heights >= _BYSTANDER * heights.max()).sum())
-        if count > 1:
-            number = "two" if count == 2 else str(count)
-            raise Refused(f"{number} faces were found: enrolment needs a photograph of one person alone")
-        first = int(heights.argmax())
-        return found.boxes[first] * np.tile(factor, 2), found.landmarks[first] * factor
+        found = found[np.argsort(found.boxes[:, 1] - found.boxes[:, 3], kind="stable")]
+        return Faces(found.boxes * np.tile(factor, 2), found.scores, found.landmarks * factor)
 
     def _sentence(self, reason: str, quality: Quality) -> str:
         limits = self._limits
@@ -201,6 +153,25 @@ class Enroller:
             "too bright": f"mean grey level {quality.brightness:.0f} of 255",
         }
         return f"the face is {reason}" + (f" ({details[reason]})" if reason in details else "")
+
+
+def _check_texts(photo: Photo) -> None:
+    if any(CAPTION in text for text in photo.texts):
+        raise Refused(_RECONSTRUCTION)
+    if any(_MADE in text for text in photo.texts):
+        raise Refused("says in its metadata that it was made by a trained model: a guess is never enrolled")
+
+
+def _alone(faces: Faces) -> tuple[NDArray[np.float32], Landmarks]:
+    """Box and landmarks of the one person on a photograph. faces: largest first. Raises Refused."""
+    if not len(faces):
+        raise Refused("no face was found")
+    heights = faces.boxes[:, 3] - faces.boxes[:, 1]
+    count = int((heights >= _BYSTANDER * heights[0]).sum())
+    if count > 1:
+        number = "two" if count == 2 else str(count)
+        raise Refused(f"{number} faces were found: enrolment needs a photograph of one person alone")
+    return faces.boxes[0], faces.landmarks[0]
 
 
 def views_of(picture: bytes, evidence: EvidenceMaker) -> dict[str, Vector]:

@@ -9,44 +9,48 @@ key apart from the backups.
 from __future__ import annotations
 
 import secrets
-import sqlite3
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from engines.recognition import audit, gallery_file
 from engines.recognition.embedder import DIMENSIONS
-from engines.recognition.enrolled import GallerySnapshot, Person, Receipt, Template, check
-from engines.recognition.evidence import VIEWS, WHOLE, Vector
-from engines.recognition.gallery_file import GalleryError
-from engines.recognition.names import clean_ground, clean_name, same_name
-from engines.recognition.vault import VaultError
+from engines.recognition.enrolled import (
+    GallerySnapshot,
+    Listed,
+    Person,
+    Receipt,
+    Refutation,
+    SightingName,
+    Template,
+    check,
+)
+from engines.recognition.evidence import VIEWS, Vector
+from engines.recognition.gallery_editing import GalleryEditing
+from engines.recognition.gallery_file import GalleryConflict, GalleryError
+from engines.recognition.gallery_table import ground_binding, picture_binding, template_binding
+from engines.recognition.names import clean_ground, clean_name
 
-__all__ = ["Gallery", "GalleryError", "GallerySnapshot", "Person", "Receipt", "Template"]
+_RENEWAL_SILENT_NS = 30_000_000_000
+"""A renewal that has said nothing for so long was killed."""
+
+__all__ = [
+    "Gallery",
+    "GalleryConflict",
+    "GalleryError",
+    "GallerySnapshot",
+    "Listed",
+    "Person",
+    "Receipt",
+    "Refutation",
+    "SightingName",
+    "Template",
+]
 
 
-class Gallery:
+class Gallery(GalleryEditing):
     """An open gallery; a context manager. One thread at a time may use it. All methods raise GalleryError."""
-
-    def __init__(
-        self, path: Path, key: Path | None = None, clock_ns: Callable[[], int] = time.time_ns
-    ) -> None:
-        """path: the database, made when it is not there. key: its key file, by default beside it as *.key."""
-        self.path, self.key = path, key or path.with_suffix(".key")
-        self._clock_ns = clock_ns
-        self._connection, self.read_only = gallery_file.open_file(path, self.key)
-        try:
-            self._vault = gallery_file.open_vault(self._connection, path, self.key, self.read_only)
-            self.audit = audit.Audit(self._connection, self._vault, clock_ns)
-            with gallery_file.guarded(path):
-                if not self.read_only and self._meta("scrub"):
-                    self._scrub()
-        except BaseException:
-            self._connection.close()
-            raise
 
     def __enter__(self) -> Gallery:
         return self
@@ -54,53 +58,12 @@ class Gallery:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Done with it."""
-        self._connection.close()
-
-    @property
-    def version(self) -> int:
-        """Rises with every change made by any process; cheap enough to ask for each second."""
-        with gallery_file.guarded(self.path):
-            return int(self._meta("version") or 0)
-
-    def people(self) -> tuple[Person, ...]:
-        """Everyone enrolled, by name."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            rows = self._connection.execute(
-                "SELECT person.id, name, since_wall_ns, template.id, ground FROM person"
-                " JOIN template ON person = person.id ORDER BY template.added_wall_ns"
-            ).fetchall()
-            found: dict[str, Person] = {}
-            for person, name, since, template, ground in rows:
-                ground = self._vault.unseal(ground, f"ground of {template} of {person}").decode()
-                if old := found.get(person):
-                    grounds = old.ground if ground in old.ground.split("; ") else f"{old.ground}; {ground}"
-                    found[person] = Person(person, old.name, old.pictures + 1, since, grounds)
-                else:
-                    found[person] = Person(person, self._unseal_name(person, name), 1, since, ground)
-        return tuple(sorted(found.values(), key=lambda p: (p.name.casefold(), p.id)))
-
-    def find(self, name: str) -> Person | None:
-        """The person of this name, in any spelling that counts as the same, or None. Raises ValueError too."""
-        wanted = same_name(name)
-        return next((p for p in self.people() if same_name(p.name) == wanted), None)
-
-    def owner_of_picture(self, digest: bytes) -> str | None:
-        """The name of the person for whom the very same picture is enrolled already."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            row = self._connection.execute(
-                "SELECT person.id, name FROM template JOIN person ON person = person.id WHERE picture_mark = ?",
-                (self._vault.mark(digest, "picture"),),
-            ).fetchone()
-            return self._unseal_name(*row) if row else None
-
     def add(self, name: str, template: Template, ground: str, actor: str) -> Person:
         """Enrol a picture: of a new person, or one more of the person of this name.
 
         ground: why this may be done ("consent", …), stored with it. actor: who does it, for the log.
         Raises ValueError for a name, ground or template that cannot be used; GalleryError when the picture is
-        enrolled already or the gallery lives in another space.
+        enrolled already, the person is revoked, or the gallery lives in another space.
         """
         name, ground, mark = (
             clean_name(name),
@@ -113,19 +76,15 @@ class Gallery:
             if space and space != template.space and self._count("template"):
                 raise _foreign(self.path, str(space), template.space)
             if owner := self.owner_of_picture(template.digest):
-                raise GalleryError(f"the very same photograph is already enrolled as {owner}")
+                raise GalleryConflict(f"the very same photograph is already enrolled as {owner}")
             if not self._meta("views_space"):
                 self._set("views_space", template.views_space)
-            now, name_mark = self._clock_ns(), self._vault.mark(same_name(name).encode(), "name")
-            row = self._connection.execute(
-                "SELECT id FROM person WHERE name_mark = ?", (name_mark,)
-            ).fetchone()
-            person = row[0] if row else secrets.token_hex(16)
-            if not row:
-                sealed = self._vault.seal(name.encode(), f"name of {person}")
-                self._connection.execute(
-                    "INSERT INTO person VALUES (?, ?, ?, ?)", (person, sealed, name_mark, now)
-                )
+            now, known = self._clock_ns(), self.find(name)
+            if known and known.revoked_wall_ns is not None:
+                raise GalleryConflict(f"{known.name}: is revoked: restore them before adding pictures")
+            person = known.id if known else secrets.token_hex(16)
+            if not known:
+                self._insert(person, name, now)
             identity = secrets.token_hex(16)
             self._connection.execute(
                 "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -133,21 +92,21 @@ class Gallery:
                     identity,
                     person,
                     self._sealed_whole(template, identity, person),
-                    self._vault.seal(ground.encode(), f"ground of {identity} of {person}"),
+                    self._vault.seal(ground.encode(), ground_binding(identity, person)),
                     mark,
                     template.quality,
                     now,
                     self._sealed_views(template, identity, person),
-                    self._vault.seal(template.picture, _picture_binding(identity, person))
+                    self._vault.seal(template.picture, picture_binding(identity, person))
                     if template.picture
                     else None,
                 ),
             )
             self._set("space", template.space)
             self._changed()
-            action = audit.Action.PICTURE_ADDED if row else audit.Action.ENROLLED
+            action = audit.Action.PICTURE_ADDED if known else audit.Action.ENROLLED
             self.audit.append(action, person, actor)
-        return next(p for p in self.people() if p.id == person)
+        return self._there(person)
 
     def remove(self, name: str, actor: str) -> Receipt:
         """Erase a person: templates, name, ground, all of it, also from the free pages and the journal.
@@ -156,33 +115,59 @@ class Gallery:
         """
         person = self.find(name)
         if person is None:
-            raise GalleryError(f"{clean_name(name)}: nobody of this name is enrolled")
+            raise GalleryConflict(f"{clean_name(name)}: nobody of this name is enrolled")
         with gallery_file.guarded(self.path), self._writing():
+            former = self.former_names(person.id)
+            for table in ("refutation", "former_name"):
+                self._connection.execute(f"DELETE FROM {table} WHERE person = ?", (person.id,))
             pictures = self._connection.execute(
                 "DELETE FROM template WHERE person = ?", (person.id,)
             ).rowcount
             if not self._connection.execute("DELETE FROM person WHERE id = ?", (person.id,)).rowcount:
-                raise GalleryError(f"{person.name}: was removed by another command just now")
+                raise GalleryConflict(f"{person.name}: was removed by another command just now")
             self._set("scrub", 1)
             self._changed()
             entry = self.audit.append(audit.Action.REMOVED, person.id, actor, f"{pictures} pictures")
+        self._known_names.pop(person.id, None)
         scrubbed = self._scrub()
-        return Receipt(person.id, person.name, pictures, entry.wall_ns, entry.sequence, entry.mark, scrubbed)
+        return Receipt(
+            person.id, person.name, pictures, entry.wall_ns, entry.sequence, entry.mark, scrubbed, former
+        )
+
+    def remove_picture(self, person: str, template: str, actor: str) -> Person:
+        """Erase one picture of a person who has others."""
+        with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
+            before = self._there(person)
+            if template not in [row[0] for row in self.templates(person)]:
+                raise GalleryConflict(f"{before.name}: has no such picture")
+            if before.pictures == 1:
+                raise GalleryConflict(
+                    f"{before.name}: this is the only picture: erase the person, or add another first"
+                )
+            self._connection.execute("DELETE FROM template WHERE id = ?", (template,))
+            self._set("scrub", 1)
+            self._changed()
+            self.audit.append(audit.Action.PICTURE_REMOVED, person, actor)
+        self._scrub()
+        return self._there(person)
 
     def load(self, space: str | None = None, views_space: str = "") -> GallerySnapshot:
-        """Everything needed to search. space, views_space: the embedders'; GalleryError when the gallery lives in
-        another space; views of another space are left out, and the snapshot is not complete.
+        """Everything needed to search; those who are revoked are left out. space, views_space: the embedders';
+        GalleryError when the gallery lives in another space; views of another space are left out, and the snapshot is
+        not complete.
         """
         with gallery_file.guarded(self.path), self._vault_errors():
             self._connection.execute("BEGIN")
             try:
                 version, stored = int(self._meta("version") or 0), str(self._meta("space") or "")
                 people = self._connection.execute(
-                    "SELECT id, name FROM person ORDER BY since_wall_ns, id"
+                    "SELECT id, name FROM person WHERE revoked_wall_ns IS NULL ORDER BY since_wall_ns, id"
                 ).fetchall()
                 rows = self._connection.execute(
-                    "SELECT person, id, sealed, views FROM template ORDER BY added_wall_ns, id"
+                    "SELECT person, template.id, sealed, views FROM template JOIN person ON person = person.id"
+                    " WHERE revoked_wall_ns IS NULL ORDER BY added_wall_ns, template.id"
                 ).fetchall()
+                said = self._refutations("WHERE space = ?", (stored,))
             finally:
                 self._connection.execute("COMMIT")
             if not rows:
@@ -192,7 +177,7 @@ class Gallery:
                 raise _foreign(self.path, stored, space)
             place = {person: i for i, (person, _) in enumerate(people)}
             rows.sort(key=lambda row: place[row[0]])
-            wholes = [self._vault.unseal(sealed, _binding(t, p, stored)) for p, t, sealed, _ in rows]
+            wholes = [self._vault.unseal(sealed, template_binding(t, p, stored)) for p, t, sealed, _ in rows]
             others = [self._views(t, p, sealed, views_space) for p, t, _, sealed in rows]
             names = tuple(self._unseal_name(*person) for person in people)
         data = [
@@ -200,29 +185,18 @@ class Gallery:
             for whole, other in zip(wholes, others, strict=True)
         ]
         table = np.stack(data).reshape(len(rows), len(VIEWS), DIMENSIONS).astype(np.float32)
-        views = {view: np.ascontiguousarray(table[:, i]) for i, view in enumerate(VIEWS)}
-        owner = np.array([place[row[0]] for row in rows], np.intp)
+        refuted = [(vector, place[each.person]) for each, vector, _ in said if each.person in place]
         return GallerySnapshot(
-            version, stored, tuple(p for p, _ in people), names, views, owner, all(other for other in others)
+            version=version,
+            space=stored,
+            ids=tuple(person for person, _ in people),
+            names=names,
+            views={view: np.ascontiguousarray(table[:, i]) for i, view in enumerate(VIEWS)},
+            owner=np.array([place[row[0]] for row in rows], np.intp),
+            complete=all(other for other in others),
+            refuted=np.array([vector for vector, _ in refuted], np.float32).reshape(-1, DIMENSIONS),
+            refuted_owner=np.array([owner for _, owner in refuted], np.intp),
         )
-
-    def pictures(self) -> dict[str, bytes]:
-        """The faces that were kept, by template: PNG files."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            rows = self._connection.execute(
-                "SELECT id, person, picture FROM template WHERE picture IS NOT NULL"
-            ).fetchall()
-            return {t: self._vault.unseal(sealed, _picture_binding(t, p)) for t, p, sealed in rows}
-
-    def picture(self, person: str) -> bytes | None:
-        """A person's best picture, a PNG file; None when none was kept."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            row = self._connection.execute(
-                "SELECT id, picture FROM template WHERE person = ? AND picture IS NOT NULL"
-                " ORDER BY quality DESC, added_wall_ns LIMIT 1",
-                (person,),
-            ).fetchone()
-            return self._vault.unseal(row[1], _picture_binding(row[0], person)) if row else None
 
     def keeps_pictures(self) -> bool:
         """Whether there is any picture that other embedders could make templates of."""
@@ -239,6 +213,22 @@ class Gallery:
                 return True
             query = "SELECT count(*) FROM template WHERE views IS NULL AND picture IS NOT NULL"
             return bool(self._connection.execute(query).fetchone()[0])
+
+    def tell_renewal(self, share: float | None) -> None:
+        """Say for other processes how far a renewal is, 0 to 1; None when it is over."""
+        with gallery_file.guarded(self.path), self._writing():
+            self._connection.execute("DELETE FROM meta WHERE key IN ('renewal', 'renewal_ns')")
+            if share is not None:
+                self._connection.execute("INSERT INTO meta VALUES ('renewal', ?)", (share,))
+                self._set("renewal_ns", self._clock_ns())
+
+    def renewal_share(self) -> float | None:
+        """How far a renewal is that goes on in some process; None when there is none."""
+        with gallery_file.guarded(self.path):
+            told_ns, share = self._meta("renewal_ns"), self._meta("renewal")
+        if told_ns is None or share is None or self._clock_ns() - int(told_ns) > _RENEWAL_SILENT_NS:
+            return None
+        return float(share)
 
     def renew(
         self, made: Mapping[str, Mapping[str, Vector]], space: str, views_space: str, actor: str
@@ -278,80 +268,11 @@ class Gallery:
 
     # inside
 
-    def _sealed_whole(self, template: Template, identity: str, person: str) -> bytes:
-        plain = template.embedding.astype("<f4").tobytes()
-        return self._vault.seal(plain, _binding(identity, person, template.space))
-
-    def _sealed_views(self, template: Template, identity: str, person: str) -> bytes | None:
-        others = [template.views.get(view) for view in VIEWS if view != WHOLE]
-        if template.views_space != self._meta("views_space") or any(vector is None for vector in others):
-            return None
-        plain = b"".join(vector.astype("<f4").tobytes() for vector in others if vector is not None)
-        return self._vault.seal(plain, _binding(identity, person, template.views_space))
-
     def _views(self, template: str, person: str, sealed: bytes | None, views_space: str) -> bytes | None:
         """All views but WHOLE, or None where they are missing or of another space."""
         if sealed is None or views_space != self._meta("views_space"):
             return None
-        return self._vault.unseal(sealed, _binding(template, person, views_space))
-
-    def _unseal_name(self, person: str, sealed: bytes) -> str:
-        return self._vault.unseal(sealed, f"name of {person}").decode()
-
-    def _meta(self, key: str) -> int | str | bytes | None:
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
-
-    def _set(self, key: str, value: int | str) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-    def _changed(self) -> None:
-        self._set("version", int(self._meta("version") or 0) + 1)
-
-    def _count(self, table: str) -> int:
-        return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One transaction: all of it or nothing."""
-        if self.read_only:
-            raise GalleryError(f"{self.path}: cannot be written here (read-only), so nothing was changed")
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
-
-    @contextmanager
-    def _vault_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except VaultError as error:
-            raise GalleryError(
-                f"{self.path}: {error}; it was left as it is: restore the file and its key from one copy"
-            ) from None
-
-    def _scrub(self) -> bool:
-        """Overwrite what was erased. False when another process keeps on reading; the mark then stays set."""
-        try:
-            self._connection.execute("VACUUM")
-            if not gallery_file.empty_journal(self._connection):
-                return False
-            self._connection.execute("DELETE FROM meta WHERE key = 'scrub'")
-            return True
-        except sqlite3.OperationalError:
-            return False
-
-
-def _binding(template: str, person: str, space: str) -> str:
-    return f"template {template} of {person} in {space}"
-
-
-def _picture_binding(template: str, person: str) -> str:
-    return f"picture {template} of {person}"
+        return self._vault.unseal(sealed, template_binding(template, person, views_space))
 
 
 def _foreign(path: Path, stored: str, found: str) -> GalleryError:

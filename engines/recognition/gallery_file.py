@@ -33,12 +33,26 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE template ADD COLUMN views BLOB",
         "ALTER TABLE template ADD COLUMN picture BLOB",
     ),
+    (
+        "ALTER TABLE person ADD COLUMN revoked_wall_ns INTEGER",
+        """CREATE TABLE former_name (
+            person TEXT NOT NULL REFERENCES person, name BLOB NOT NULL, name_mark BLOB NOT NULL,
+            UNIQUE (person, name_mark)) STRICT""",
+        """CREATE TABLE refutation (
+            id TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES person, mark BLOB NOT NULL UNIQUE,
+            sighting BLOB NOT NULL, space TEXT NOT NULL, sealed BLOB NOT NULL, said_wall_ns INTEGER NOT NULL) STRICT""",
+        "CREATE INDEX refutation_of ON refutation (person)",
+    ),
 )
 """What brings the file from version i to i + 1. Never change one that was released: add the next."""
 
 
 class GalleryError(RuntimeError):
     """The gallery cannot do what was asked; the text says why, and that nothing was lost."""
+
+
+class GalleryConflict(GalleryError):
+    """It cannot because of what is in it: somebody is gone, is there already, or is revoked."""
 
 
 def open_file(path: Path, key: Path) -> tuple[sqlite3.Connection, bool]:

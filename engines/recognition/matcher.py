@@ -46,6 +46,9 @@ from engines.recognition.evidence import (
 from engines.recognition.search import Index
 
 _SHOWN = 5
+_SAME_LOOK = 0.5
+"""Cosine of a face to a refuted one, from which it may be that very face again: so alike are 90 % of two photographs
+of one person in LFW (77 % with masks drawn on both), and of two people fewer than 1 in 10,000."""
 _LARGE = 10_000
 """Templates; in a larger gallery those that are not alike at all are not looked at one by one."""
 
@@ -55,7 +58,8 @@ class Candidate:
     """One enrolled person a face may be.
 
     probability: calibrated. log_lr: strength of the face as seen (never of a reconstruction), natural logarithm.
-    score: of the best of the person's pictures, as seen. evidence: by term, the cosine to the nearest of them.
+    score: of the best of the person's pictures, as seen. evidence: by term, the cosine to the nearest of them. as_seen:
+    the probability before the reconstruction was looked at; None where none counted.
     """
 
     person_id: str
@@ -64,6 +68,7 @@ class Candidate:
     log_lr: float
     score: float
     evidence: dict[str, float]
+    as_seen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +141,47 @@ class Matcher:
             return Match((), 1.0, masked)
         seen = self._search(MASKED if masked else CLEAN, looks)
         people, nobody = seen.posterior(self.prior_enrolled)
+        before: NDArray[np.float64] | None = None
         if masked and UNMASKED in looks and self._fuses:
             both = self._search(COMPLETED, looks)
             people_both, nobody_both = both.posterior(self.prior_enrolled, seen.people)
+            before = people
             people, nobody = np.minimum(people, people_both), min(nobody, nobody_both)
+        people = np.where(self._refuted(seen.people, looks[RAW]), 0.0, people)
         order = np.lexsort((seen.people, -seen.best, -people))[:_SHOWN]
         return Match(
-            tuple(self._candidate(seen, int(i), float(people[i]), looks) for i in order),
+            tuple(
+                self._candidate(
+                    seen, int(i), float(people[i]), looks, None if before is None else float(before[i])
+                )
+                for i in order
+            ),
             nobody,
             masked,
             self.calibration.models[MASKED if masked else CLEAN].reached_by_strangers(self._rate),
         )
 
+    def _refuted(self, people: NDArray[np.intp], raw: Vector) -> NDArray[np.bool_]:
+        """Of which of these people somebody said that they are not this face: one that looks more like a face that was
+        refuted than like any of the person's pictures, and enough like it to be the same.
+        """
+        alike = self.snapshot.refuted @ raw
+        said = np.full(len(self.snapshot.ids), -1.0)
+        np.maximum.at(said, self.snapshot.refuted_owner, alike)
+        refuted = np.zeros(len(people), bool)
+        for place in np.flatnonzero(said[people] >= _SAME_LOOK):
+            person = int(people[place])
+            rows = slice(self._first[person], self._first[person] + self._count[person])
+            refuted[place] = said[person] > float((self.snapshot.matrix[rows] @ raw).max())
+        return refuted
+
     def _candidate(
-        self, seen: _Found, place: int, probability: float, looks: Mapping[str, Vector]
+        self,
+        seen: _Found,
+        place: int,
+        probability: float,
+        looks: Mapping[str, Vector],
+        as_seen: float | None,
     ) -> Candidate:
         person = int(seen.people[place])
         rows = slice(self._first[person], self._first[person] + self._count[person])
@@ -161,6 +193,7 @@ class Matcher:
             float(np.log(seen.ratios[place])),
             float(seen.best[place]),
             {term: float(values.max()) for term, values in cosines(looks, views).items()},
+            as_seen,
         )
 
     def _search(self, name: str, looks: Mapping[str, Vector]) -> _Found:

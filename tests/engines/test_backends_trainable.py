@@ -19,10 +19,19 @@ from engines.backends.lowering import lower
 from engines.backends.tensorrt_plan import Profile, build
 from engines.backends.torch_graph import TorchGraph
 from engines.masks.network import MaskState, StateNetwork
-from engines.models import Model, from_file, read_safely
+from engines.models import Model, from_file, prepare, read_safely
 from engines.unmasking.cyclegan import ResnetGenerator, Translate
 from engines.unmasking.network import Generator, Unmask
+from stream.config import Engines
+from tools.attributes.networks import Estimate, ResNetClassifier, SmallNetwork
+from tools.attributes.resnet import ResNet
 from tools.learning.export import export
+from tools.metric_learning.training import SmallEmbedder
+
+
+def _sface() -> Path:
+    return prepare(Engines().cache, ["sface"])["sface"].path
+
 
 TRAINABLE: dict[str, tuple[Callable[[], nn.Module], int, tuple[str, ...]]] = {
     "unmask": (lambda: Unmask(Generator()), 128, ("composite", "mask")),
@@ -34,6 +43,13 @@ TRAINABLE: dict[str, tuple[Callable[[], nn.Module], int, tuple[str, ...]]] = {
         ("composite", "mask"),
     ),
     "mask state": (lambda: MaskState(StateNetwork(), 1.2), 64, ("probabilities",)),
+    "gender": (lambda: Estimate(SmallNetwork(_sface()), 1.2), 112, ("probabilities",)),
+    "gender by a residual network": (
+        lambda: Estimate(ResNetClassifier(None, ResNet((1, 1, 1, 1), (4, 8, 8, 16))), 1.2),
+        224,
+        ("probabilities",),
+    ),
+    "small embedder": (SmallEmbedder, 112, ("embedding",)),
 }
 LIMITS = {Precision.FP32: 1e-4, Precision.FP16: 0.02}
 """Differences to ONNX Runtime, in units of the greatest value."""

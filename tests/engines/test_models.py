@@ -113,9 +113,7 @@ def test_progress_names_each_network_and_ends_at_one(tmp_path: Path) -> None:
 def test_an_unknown_network_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         prepare(tmp_path, ["qnet"])
-    assert str(error.value) == (
-        "network 'qnet': must be one of pnet, rnet, onet, sface, ssd, yunet, sface-masked, unmask, maskstate"
-    )
+    assert str(error.value) == f"network 'qnet': must be one of {', '.join(NETWORKS)}"
 
 
 def test_other_weights_than_the_expected_ones_are_refused(

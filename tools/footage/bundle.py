@@ -39,7 +39,8 @@ def bundle(
     """
     with opened(config, folder) as (archive, settings):
         try:
-            export = Export(sighting, by or archive.actor, reason, before, after)
+            needed = 2 if settings.accounts.two_persons else 1
+            export = Export(sighting, by or archive.actor, reason, before, after, needed)
             key = SigningKey.open(settings.signing.key)
             manifest = make_bundle(archive, export, out, key, f"unvizard {stream.__version__}")
         except (BundleError, SigningError) as error:

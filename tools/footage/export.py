@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from stream.capture.cover import Cover
 from stream.replay.export import ExportError, Style
 from stream.replay.export import export as write
 from tools.footage.local_times import show_time
@@ -42,12 +43,17 @@ def export(
     wanted = [style for style, asked in given.items() if asked]
     if len(wanted) > 1:
         fail(f"only one of --names, --blur-others and --plain may be given, found --{' --'.join(wanted)}")
-    with opened(config, folder) as (archive, _):
+    with opened(config, folder) as (archive, settings):
+        if settings.privacy.blur_others and (names or plain):
+            fail(f"--{wanted[0]}: cannot be given while privacy.blur_others is set")
+        usual = Style.BLUR_OTHERS if settings.privacy.blur_others else Style.NAMES
         known_cameras(archive, [camera])
         from_ns, to_ns = span(start, end)
         assert from_ns is not None and to_ns is not None
         try:
-            done = write(archive, camera, from_ns, to_ns, output, wanted[0] if wanted else Style.NAMES)
+            cover = Cover.of(settings, camera)
+            style = wanted[0] if wanted else usual
+            done = write(archive, camera, from_ns, to_ns, output, style, cover=cover)
         except (ExportError, OSError) as error:
             fail(str(error))
     typer.echo(

@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.archive.archive import Receipt
-from stream.archive.footage import Segment, Span
+from stream.archive.footage import Segment, Span, joined
 from stream.archive.incidents import Delivery
 from stream.archive.sightings import Sighting, Timeline
 from stream.events.document import REDUCED
 from tools.footage.local_times import show_span, show_time
 
-_GAP_NS = 2_000_000_000  # shorter ones are the pause in which a segment is ended and the next one begun
 _GAPS_SHOWN = 10
 _BAR = 40
 _KINDS = (("person", "█"), ("nobody", "▒"), ("undecided", "░"))
@@ -29,7 +28,7 @@ def recorded(camera: str, segments: Sequence[Segment]) -> Iterator[str]:
     if not segments:
         yield f"{camera}: no footage"
         return
-    spans = _joined(segments)
+    spans = joined((segment.began_ns, segment.ended_ns) for segment in segments)
     size = sum(segment.bytes for segment in segments)
     length = sum(ended - began for began, ended in spans) / 1e9
     yield (
@@ -139,7 +138,8 @@ def whole(sighting: Sighting) -> Iterator[str]:
     yield f"mask: {mask(sighting) or 'not judged'}"
     for candidate in sighting.candidates:
         evidence = ", ".join(f"{kind} {value:.3f}" for kind, value in candidate.evidence.items())
-        yield f"candidate: {candidate.person}, {percent(candidate.probability)} (similarity: {evidence})"
+        before = "" if candidate.as_seen is None else f", {percent(candidate.as_seen)} before unmasking"
+        yield f"candidate: {candidate.person}, {percent(candidate.probability)}{before} (similarity: {evidence})"
     for name, value in sighting.versions.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         for part, version in parts:
@@ -173,7 +173,12 @@ def sighting_values(sighting: Sighting) -> dict[str, object]:
         "mask": sighting.mask,
         "masked": sighting.masked,
         "candidates": [
-            {"person": each.person, "probability": each.probability, "evidence": each.evidence}
+            {
+                "person": each.person,
+                "probability": each.probability,
+                "as_seen": each.as_seen,
+                "evidence": each.evidence,
+            }
             for each in sighting.candidates
         ],
         "run": sighting.run,
@@ -243,17 +248,6 @@ def _state(delivery: Delivery) -> str:
     if delivery.error:
         return f"given up {show_time(delivery.done_ns)} after {tries}: {delivery.error}"
     return f"delivered {show_time(delivery.done_ns)} after {tries}"
-
-
-def _joined(segments: Sequence[Segment]) -> list[tuple[int, int]]:
-    """Spans without a gap, in order; segments may overlap where a clock was set back."""
-    spans: list[tuple[int, int]] = []
-    for began, ended in sorted((segment.began_ns, segment.ended_ns) for segment in segments):
-        if spans and began - spans[-1][1] <= _GAP_NS:
-            spans[-1] = (spans[-1][0], max(ended, spans[-1][1]))
-        else:
-            spans.append((began, ended))
-    return spans
 
 
 def _count(number: int, thing: str) -> str:

@@ -1,0 +1,41 @@
+"""The networks that photographs are looked at with, and the enroller made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends import Engine, open_engine
+from engines.detection.detectors import networks_of
+from engines.masks.state import MaskStateClassifier, crop
+from engines.models import prepare
+from engines.recognition.enrolment import Enroller
+from stream.config import Settings
+from stream.embedders import EMBEDDERS, evidence_of
+from stream.likeness import SMALLEST_FACE
+from stream.networks import open_detector
+
+
+def open_for_photographs(
+    settings: Settings, progress: Callable[[str, float], None] | None = None
+) -> dict[str, Engine]:
+    """An engine for each, on the runtime that the settings choose. Raises ModelError, EngineError."""
+    engines = settings.engines
+    names = (*networks_of(settings.detection.detector), "landmarks", "maskstate", *EMBEDDERS)
+    return {
+        name: open_engine(model, engines.backend, engines.precision, engines.threads, engines.cache)
+        for name, model in prepare(engines.cache, names, progress).items()
+    }
+
+
+def enroller_of(settings: Settings, opened: Mapping[str, Engine]) -> Enroller:
+    """What turns photographs into templates, of engines from `open_for_photographs`."""
+    classifier = MaskStateClassifier(opened["maskstate"])
+
+    def no_mask(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
+        return float(classifier.classify(crop(picture, box)[None])[0, 0])
+
+    detector = open_detector(settings.detection, opened, SMALLEST_FACE)
+    return Enroller(detector, evidence_of(opened), no_mask)

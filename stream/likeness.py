@@ -1,0 +1,111 @@
+"""A face on a photograph, measured so that recordings can be searched for who looks like it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
+from engines.backends import Engine
+from engines.detection.landmarks import LandmarkRefiner
+from engines.masks.state import MaskState, MaskStateClassifier, crop
+from engines.recognition.calibration import Calibration, CalibrationError
+from engines.recognition.embedder import SFace
+from engines.recognition.photo import Photo, Refused
+from engines.recognition.quality import measure
+from engines.unmasking.mark import CAPTION, TILE, is_reconstruction
+from stream.config import Settings
+from stream.networks import open_detector
+
+SMALLEST_FACE = 24
+"""Pixels; looked for smaller than is needed, so that it can be said of a face that it is too small."""
+_LONGEST_SIDE = 1280  # of the picture that is searched
+_RECONSTRUCTION = "is a reconstruction made by this product: a guess is no face that can be searched for"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredFace:
+    """embedding: float32 [128] in `space`. notes: what makes a search by it less reliable, a sentence each."""
+
+    embedding: NDArray[np.float32]
+    space: str
+    masked: bool
+    notes: tuple[str, ...]
+
+
+class FaceMeasurer:
+    """Measures the largest face of photographs."""
+
+    def __init__(self, settings: Settings, opened: Mapping[str, Engine]) -> None:
+        """opened: at least the detector's networks, `landmarks`, `maskstate` and `sface`."""
+        self._limits = settings.quality
+        self._detector = open_detector(settings.detection, opened, SMALLEST_FACE)
+        self._landmarks = LandmarkRefiner(opened["landmarks"])
+        self._mask_state = MaskStateClassifier(opened["maskstate"])
+        self._embedder = SFace(opened["sface"])
+
+    def measure(self, photo: Photo) -> MeasuredFace:
+        """The largest face. Raises Refused."""
+        if any(CAPTION in text for text in photo.texts):
+            raise Refused(_RECONSTRUCTION)
+        pixels = photo.pixels
+        small = _reduced(pixels)
+        faces = self._detector.detect([small])[0]
+        if not len(faces):
+            raise Refused("no face was found")
+        factor = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]], np.float32)
+        largest = int((faces.boxes[:, 3] - faces.boxes[:, 1]).argmax())
+        box, landmarks = faces.boxes[largest] * np.tile(factor, 2), faces.landmarks[largest] * factor
+        if is_reconstruction(warp(pixels, face_transform(landmarks) * (TILE / FACE_SIZE), TILE)):
+            raise Refused(_RECONSTRUCTION)
+        notes = (
+            [] if len(faces) == 1 else [f"{len(faces)} faces are on the picture; the largest is searched for"]
+        )
+        belief = self._mask_state.classify(crop(pixels, box)[None])[0]
+        masked = bool(belief.argmax() != list(MaskState).index(MaskState.NONE))
+        if masked:
+            notes.append("the face wears a mask: a search by what is left of it is less reliable")
+            landmarks = self._landmarks.refine(pixels, landmarks[None])[0]
+        aligned = warp(pixels, recognition_transform(landmarks), RECOGNITION_SIZE)
+        if unfit := measure(pixels, landmarks, aligned).unfit(self._limits):
+            notes.append(f"the face is {unfit}: a search by it is less reliable")
+        return MeasuredFace(
+            self._embedder.embed(aligned[None])[0], self._embedder.space, masked, tuple(notes)
+        )
+
+
+class Likeness:
+    """How probable it is that two faces of some similarity are of the same person, where that was measured."""
+
+    def __init__(self, space: str, prior: float) -> None:
+        """space: of the embeddings. prior: how probable it is before looking, 0..1."""
+        self._prior = prior
+        try:
+            calibration = Calibration.load()
+        except CalibrationError:
+            calibration = None
+        self._models = calibration.models if calibration and calibration.space == space else {}
+
+    def probability(self, similarity: float, masked: bool, both_masked: bool) -> float | None:
+        """Calibrated; None where the calibration says nothing: of two masked faces, or of another embedder.
+
+        masked: one of the two faces, or both, wear a mask.
+        """
+        model = None if both_masked else self._models.get("masked" if masked else "clean")
+        if model is None:
+            return None
+        odds = float(np.exp(model(np.array(similarity)))) * self._prior / (1 - self._prior)
+        return odds / (1 + odds)
+
+
+def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same picture, uint8 RGB [H, W, 3], of a size that is quickly searched."""
+    scale = _LONGEST_SIDE / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
