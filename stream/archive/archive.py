@@ -25,19 +25,23 @@ from stream.archive.database import (
     SUSPECT,
     ArchiveDamaged,
     ArchiveError,
+    NotInArchive,
 )
 from stream.archive.database_file import check, open_connection, open_vault
 from stream.archive.erasure import Erasure, Receipt
 from stream.archive.footage import Segment, Span
+from stream.archive.listing import Listing
 from stream.archive.resemblance import Resemblance
 from stream.archive.retention import Retention, Retired
 from stream.archive.sightings import Query, Sighting
+from stream.archive.verdict_table import VerdictTable
+from stream.archive.verdicts import Said, Verdict
 
-__all__ = ["Archive", "ArchiveDamaged", "ArchiveError", "Receipt", "Retired"]
+__all__ = ["Archive", "ArchiveDamaged", "ArchiveError", "NotInArchive", "Receipt", "Retired"]
 _ANYTHING = Query()
 
 
-class Archive(Erasure, Retention, Resemblance):
+class Archive(Erasure, Retention, Resemblance, Listing, VerdictTable):
     """An open archive; a context manager. Threads take turns. All methods raise ArchiveError.
 
     notes: what people should know of this archive, a sentence each.
@@ -136,6 +140,18 @@ class Archive(Erasure, Retention, Resemblance):
         """
         self.log(Action.SEARCHED, "", "; ".join(filter(None, ("by a face", _said(query)))))
         return self._like(embedding, space, query, limit)
+
+    def judge(self, identity: int, said: Said, note: str = "") -> Verdict:
+        """The actor's own verdict on the name that a sighting was given; it takes the place of an earlier one.
+
+        A line of the log says it. Raises ArchiveError for a sighting that has no name.
+        """
+        with self.transaction():
+            sighting = self._whole(identity)
+            verdict = self._judge(sighting, self.actor, said, note)
+            action = Action.CONFIRMED if said == "confirmed" else Action.REFUSED
+            self.log(action, sighting.person or "", f"sighting {identity}")
+            return verdict
 
     def protect(self, what: Segment | Sighting | Span, on: bool = True) -> None:
         """Keep footage, frames and sightings whatever their age; or, with on=False, no longer.

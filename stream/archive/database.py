@@ -29,6 +29,10 @@ class ArchiveDamaged(ArchiveError):
     """The database is damaged. `Archive.open(folder, write=True)` sets it aside and reads the footage in again."""
 
 
+class NotInArchive(ArchiveError):
+    """What was asked for is not there: it never was, or has expired."""
+
+
 class Database:
     """The connection, the vault and the transactions that the tables share. Threads take turns."""
 

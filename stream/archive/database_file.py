@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engines.recognition.vault import Vault, VaultError
 from engines.sqlite_file import connect_readable, connect_writable, migrate, version
-from stream.archive.database import BUSY_S, FILE, KEY, SUSPECT, ArchiveError, guarded
+from stream.archive.database import BUSY_S, FILE, KEY, SUSPECT, ArchiveError, NotInArchive, guarded
 from stream.archive.schema import APPLICATION, MIGRATIONS
 
 _KEY_CHECK = "archive key check"
@@ -22,7 +22,7 @@ def open_connection(folder: Path, write: bool) -> tuple[sqlite3.Connection, bool
     """(connection, read_only). write: make the archive when it is not there. Raises ArchiveError, ArchiveDamaged."""
     path = folder / FILE
     if not write and not path.is_file():
-        raise ArchiveError(f"{folder}: there is no archive here ({FILE} is missing)")
+        raise NotInArchive(f"{folder}: there is no archive here ({FILE} is missing)")
     deadline = time.monotonic() + BUSY_S
     with _opening(path):
         while True:

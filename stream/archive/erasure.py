@@ -72,6 +72,7 @@ class Erasure(FootageTable, AnnotationTable, SightingTable, IncidentTable):
             self._write("DELETE FROM erased WHERE until_ns <= ?", (self._clock_ns(),))
             self._write("INSERT OR REPLACE INTO erased VALUES (?, ?)", (mark, until))
             self._set("scrub", 1)
+            self._write("DELETE FROM verdicts WHERE person_mark = ?", (mark,))
             self._erase_from_settings(mark)
         sightings = self._in_slices("sightings", COLUMNS, mark, self._erase_from_sightings)
         frames = self._in_slices("chunks", CHUNK, mark, self._erase_from_chunks)

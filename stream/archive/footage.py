@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+
+GAP_NS = 2_000_000_000
+"""Shorter ones are the pause in which a segment is ended and the next one begun."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -70,3 +74,14 @@ class Run(msgspec.Struct, frozen=True):
     version: str
     settings: dict[str, object]
     engines: dict[str, object]
+
+
+def joined(times: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Stretches (began_ns, ended_ns) without a gap, in order; segments may overlap where a clock was set back."""
+    spans: list[tuple[int, int]] = []
+    for began, ended in sorted(times):
+        if spans and began - spans[-1][1] <= GAP_NS:
+            spans[-1] = (spans[-1][0], max(ended, spans[-1][1]))
+        else:
+            spans.append((began, ended))
+    return spans

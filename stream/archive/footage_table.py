@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.archive import clocks
-from stream.archive.database import ArchiveError, Database
-from stream.archive.footage import Place, Run, Segment, Span
-from stream.archive.sightings import Sighting
+from stream.archive.database import ArchiveError, Database, NotInArchive
+from stream.archive.footage import Place, Run, Segment, Span, joined
+from stream.archive.sightings import DECISIONS, Sighting
 from stream.capture.address import redact
 
 LONGEST_NS = 4 * 3600 * 1_000_000_000
 """No segment is longer: an hour at most, and some more where the camera's clock was set while it was written."""
 _SECRET_KEYS = ("password", "secret", "token")
+_RUN = "id, began_ns, ended_ns, version, settings, engines"
 _COLUMNS = (
     "id, camera, run, connection, path, codec, width, height, began_ns, ended_ns, began_media_ns, ended_media_ns,"
     " bytes, frames, complete,"
@@ -55,11 +56,12 @@ class FootageTable(Database):
 
     def runs(self) -> list[Run]:
         """All runs, oldest first."""
-        rows = self._rows("SELECT id, began_ns, ended_ns, version, settings, engines FROM runs ORDER BY id")
-        return [
-            Run(run, began, ended, version, self._settings(run, sealed), json.loads(engines))
-            for run, began, ended, version, sealed, engines in rows
-        ]
+        return [self._run(row) for row in self._rows(f"SELECT {_RUN} FROM runs ORDER BY id")]
+
+    def run(self, run: int) -> Run | None:
+        """One run; None when it is not known."""
+        rows = self._rows(f"SELECT {_RUN} FROM runs WHERE id = ?", (run,))
+        return self._run(rows[0]) if rows else None
 
     def begin_segment(
         self,
@@ -142,11 +144,20 @@ class FootageTable(Database):
         )
         return [_segment(row) for row in rows]
 
+    def recorded(self, camera: str, from_ns: int, to_ns: int) -> list[Span]:
+        """Where there is footage of a camera in from_ns <= t < to_ns, in order, without overlaps."""
+        rows = self._rows(
+            "SELECT began_ns, ended_ns FROM segments WHERE camera = ? AND began_ns > ? AND ended_ns >= ?"
+            " AND began_ns < ?",
+            (camera, from_ns - LONGEST_NS, from_ns, to_ns),
+        )
+        return [Span(max(began, from_ns), min(ended, to_ns), camera) for began, ended in joined(rows)]
+
     def segment(self, segment: int) -> Segment:
         """One segment. Raises ArchiveError."""
         rows = self._rows(f"SELECT {_COLUMNS} FROM segments WHERE id = ?", (segment,))
         if not rows:
-            raise ArchiveError(f"segment {segment}: is not in the archive (it may have expired)")
+            raise NotInArchive(f"segment {segment}: is not in the archive (it may have expired)")
         return _segment(rows[0])
 
     def clock(self, segment: int) -> list[tuple[int, int]]:
@@ -189,6 +200,21 @@ class FootageTable(Database):
             {name for table in ("segments", "sightings", "chunks") for name in self._cameras_of(table)}
         )
 
+    def reach(self, cameras: Sequence[str]) -> tuple[int | None, int | None]:
+        """When the first and the last segment or sighting of these cameras began; None without any."""
+        kinds = [(decision, masked) for decision in DECISIONS for masked in (0, 1)]
+        found: list[list[int]] = [[], []]
+        for edge, ends in zip(("min", "max"), found, strict=True):
+            for camera in cameras:
+                ends += self._rows(f"SELECT {edge}(began_ns) FROM segments WHERE camera = ?", (camera,))[0]
+                for kind in kinds:  # column by column of the index, which then need not be read through
+                    ends += self._rows(
+                        f"SELECT {edge}(first_ns) FROM sightings WHERE camera = ? AND decision = ? AND masked = ?",
+                        (camera, *kind),
+                    )[0]
+        first, last = ([moment for moment in ends if moment is not None] for ends in found)
+        return min(first, default=None), max(last, default=None)
+
     def _protect(self, what: Segment | Sighting | Span, on: bool) -> str:
         """What was protected, or is no longer, for the log."""
         target, span = _target(what)
@@ -214,6 +240,10 @@ class FootageTable(Database):
     def _put_clock(self, segment: int, pairs: clocks.Pairs) -> None:
         began = int(np.asarray(pairs)[:, 1].min())
         self._write("INSERT INTO clocks VALUES (?, ?, ?)", (segment, began, clocks.pack(pairs)))
+
+    def _run(self, row: tuple[Any, ...]) -> Run:
+        run, began, ended, version, sealed, engines = row
+        return Run(run, began, ended, version, self._settings(run, sealed), json.loads(engines))
 
     def _settings(self, run: int, sealed: bytes) -> dict[str, Any]:
         plain: dict[str, Any] = json.loads(self._unseal(sealed, f"settings of run {run}"))

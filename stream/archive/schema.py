@@ -78,5 +78,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE erased (mark BLOB PRIMARY KEY, until_ns INTEGER NOT NULL) STRICT""",
         *audit.SCHEMA,
     ),
+    (
+        """CREATE TABLE verdicts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, sighting INTEGER NOT NULL REFERENCES sightings ON DELETE CASCADE,
+            person_mark BLOB NOT NULL, at_ns INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT""",
+        "CREATE INDEX verdicts_of ON verdicts (sighting)",
+        # Everything that sightings are searched by, so that they are counted and paged through without their rows.
+        "CREATE INDEX sightings_found ON sightings (first_ns, last_ns, camera, decision, mask, person_mark)",
+        "DROP INDEX sightings_at",
+    ),
 )
 """What brings the file from version i to i + 1. Never change one that was released: add the next."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.masks.state import MaskState
-from stream.archive.database import ArchiveError, Database
-from stream.archive.sightings import Query, Sighting, Timeline
+from stream.archive.database import ArchiveError, Database, NotInArchive
+from stream.archive.sightings import DECISIONS, Query, Sighting, Timeline
 from stream.messages import Candidate
 
 PICTURES = ("look", "original", "reconstruction")
@@ -22,7 +22,7 @@ COLUMNS = (
     " EXISTS (SELECT 1 FROM protections p WHERE (p.camera IS NULL OR p.camera = sightings.camera)"
     " AND p.from_ns <= sightings.last_ns AND p.to_ns > sightings.first_ns)"
 )
-_DECISIONS = ("person", "nobody", "undecided")
+_GLIMPSE_NS = 500_000_000
 _LONGEST_NS = 24 * 3600 * 1_000_000_000
 
 
@@ -86,7 +86,8 @@ class SightingTable(Database):
         where, values = self._conditions(query)
         order = "DESC" if query.newest_first else "ASC"
         rows = self._rows(
-            f"SELECT {COLUMNS} FROM sightings WHERE {where} ORDER BY first_ns {order}, id {order} LIMIT ? OFFSET ?",
+            f"SELECT {COLUMNS} FROM sightings WHERE id IN (SELECT id FROM sightings WHERE {where}"
+            f" ORDER BY first_ns {order}, id {order} LIMIT ? OFFSET ?) ORDER BY first_ns {order}, id {order}",
             (*values, query.limit, query.offset),
         )
         return [self._sighting(row) for row in rows]
@@ -95,7 +96,7 @@ class SightingTable(Database):
         """A sighting with everything. Raises ArchiveError."""
         rows = self._rows(f"SELECT {COLUMNS} FROM sightings WHERE id = ?", (identity,))
         if not rows:
-            raise ArchiveError(f"sighting {identity}: is not in the archive (it may have expired)")
+            raise NotInArchive(gone(identity))
         light = self._sighting(rows[0])
         key = (light.run, light.epoch, light.camera, light.track)
         pictures = {
@@ -128,10 +129,10 @@ class SightingTable(Database):
         counts: dict[str, dict[str, list[int]]] = {}
         for camera in cameras or self._cameras_of("sightings"):
             plain, masked = (
-                {kind: self._begun(camera, kind, mask, from_ns, to_ns, width, bins) for kind in _DECISIONS}
+                {kind: self._begun(camera, kind, mask, from_ns, to_ns, width, bins) for kind in DECISIONS}
                 for mask in (0, 1)
             )
-            counts[camera] = {kind: (plain[kind] + masked[kind]).tolist() for kind in _DECISIONS}
+            counts[camera] = {kind: (plain[kind] + masked[kind]).tolist() for kind in DECISIONS}
             counts[camera]["masked"] = np.sum(list(masked.values()), axis=0).tolist()
         return Timeline(from_ns, to_ns, bins, counts)
 
@@ -166,6 +167,9 @@ class SightingTable(Database):
         if query.decision is not None:
             where += ["decision = ?"]
             values += [query.decision]
+        if not query.glimpses:
+            where += ["(decision != 'undecided' OR last_ns - first_ns >= ?)"]
+            values += [_GLIMPSE_NS]
         return " AND ".join(where), values
 
     def _sighting(self, row: tuple[Any, ...]) -> Sighting:
@@ -209,6 +213,11 @@ class SightingTable(Database):
         revision = int(self._meta("revision") or 0) + 1
         self._set("revision", revision)
         return revision
+
+
+def gone(identity: int) -> str:
+    """Why there is no such sighting."""
+    return f"sighting {identity}: is not in the archive (it may have expired)"
 
 
 def sighting_without(sighting: Sighting, erased: Callable[[str], bool]) -> Sighting:

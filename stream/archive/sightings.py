@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -10,6 +10,7 @@ from engines.masks.state import MaskState
 from stream.messages import Candidate
 
 Decision = Literal["person", "nobody", "undecided"]
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +61,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which sightings: those that went on at some moment of from_ns <= t < to_ns and meet every other demand.
 
     cameras, masks: any of them; empty for all. person: the name that was decided on, in any spelling that counts as
-    the same. offset: how many to pass over, for the next page.
+    the same. glimpses: also faces of which nothing was decided and that were gone in less than half a second. offset:
+    how many to pass over, for the next page.
     """
 
     from_ns: int | None = None
@@ -69,6 +71,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     person: str | None = None
     decision: Decision | None = None
     masks: tuple[MaskState, ...] = ()
+    glimpses: bool = True
     limit: int = 100
     offset: int = 0
     newest_first: bool = True

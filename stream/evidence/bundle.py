@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +56,18 @@ class BundleWriter:
     files: what has been added so far.
     """
 
-    def __init__(self, path: Path, key: SigningKey, product: str, made_ns: int) -> None:
-        """Raises BundleError when the path is taken or cannot be written."""
+    def __init__(
+        self,
+        path: Path,
+        key: SigningKey,
+        product: str,
+        made_ns: int,
+        watch: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        """watch: told how many bytes were just copied; when it raises, nothing is left behind. Raises BundleError when
+        the path is taken or cannot be written.
+        """
+        self._watch = watch
         if path.exists():
             raise BundleError(f"{path}: is there already; evidence is not written over")
         self._path, self._key, self._product, self._made_ns = path, key, product, made_ns
@@ -95,6 +106,7 @@ class BundleWriter:
                     digest.update(block)
                     target.write(block)
                     left -= len(block)
+                    self._watch(len(block))
         except OSError as error:
             raise BundleError(f"{self._path}: {name} cannot be copied: {error.strerror}") from None
         return self._note(name, most - left, digest.hexdigest())

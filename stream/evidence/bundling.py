@@ -38,13 +38,16 @@ _PICTURES = (("look", "jpg"), ("original", "png"), ("reconstruction", "png"))
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is wanted, by whom, and why. before_s, after_s: seconds of footage around the sighting."""
+    """What is wanted, by whom, and why. before_s, after_s: seconds of footage around the sighting. confirmations:
+    by how many people a name has to be confirmed at this installation.
+    """
 
     sighting: int
     exported_by: str
     reason: str
     before_s: float = 5.0
     after_s: float = 10.0
+    confirmations: int = 1
 
     def __post_init__(self) -> None:
         """Raises BundleError for what is left out or impossible."""
@@ -63,13 +66,16 @@ def make_bundle(
     key: SigningKey,
     product: str,
     clock_ns: Callable[[], int] = time.time_ns,
+    watch: Callable[[float], None] = lambda share: None,
 ) -> Manifest:
     """Write a bundle to a path that is free. The archive's log gets a line before anything is read.
 
-    product: name and version. Raises BundleError and ArchiveError.
+    product: name and version. watch: told the share that is done, 0 to 1; when it raises, nothing is left behind.
+    Raises BundleError and ArchiveError.
     """
     now_ns = clock_ns()
-    with BundleWriter(path, key, product, now_ns) as writer:
+    copying = _Copying(watch)
+    with BundleWriter(path, key, product, now_ns, copying.took) as writer:
         sighting = archive.sighting(export.sighting)
         entry = archive.log(Action.BUNDLED, sighting.person or "", f"sighting {sighting.id}: {export.reason}")
         if entry is None:
@@ -78,7 +84,8 @@ def make_bundle(
                 "over from the "
                 "archive that has the log"
             )
-        case = gather(archive, sighting, export.before_s, export.after_s)
+        case = gather(archive, sighting, export.before_s, export.after_s, export.confirmations)
+        copying.bytes = sum(segment.bytes for segment in case.segments)
         files = _copy_footage(archive, case, writer)
         for number, still in enumerate(case.stills, 1):
             name = f"stills/{number}-{still.why.replace(' ', '-')}.png"
@@ -92,6 +99,17 @@ def make_bundle(
         writer.add(CUSTODY, _json(msgspec.to_builtins(custody)))
         writer.add(REPORT, render(case, custody, tuple(writer.files), product).encode())
         return writer.finish()
+
+
+class _Copying:
+    """Counts what of the footage is copied. bytes: of all of it."""
+
+    def __init__(self, watch: Callable[[float], None]) -> None:
+        self.bytes, self._done, self._watch = 0, 0, watch
+
+    def took(self, size: int) -> None:
+        self._done += size
+        self._watch(min(self._done / max(self.bytes, 1), 1.0))
 
 
 def _copy_footage(archive: Archive, case: Case, writer: BundleWriter) -> dict[int, str]:
@@ -132,6 +150,20 @@ def _annotation(archive: Archive, case: Case, files: dict[int, str]) -> dict[str
             "probability": sighting.probability,
             "mask": sighting.mask,
             "candidates": msgspec.to_builtins(sighting.candidates),
+        },
+        "confirmation": {
+            "state": case.standing.state,
+            "people_needed": case.standing.needed,
+            "verdicts": [
+                {
+                    "account": v.account,
+                    "said": v.said,
+                    "note": v.note,
+                    "utc": utc(v.at_ns),
+                    "wall_ns": v.at_ns,
+                }
+                for v in case.standing.verdicts
+            ],
         },
         "recognition": {
             "prior_enrolled": case.recognition.prior,

@@ -14,6 +14,7 @@ from stream.archive.annotations import AnnotatedFrame
 from stream.archive.archive import Archive, ArchiveError
 from stream.archive.footage import Run, Segment
 from stream.archive.sightings import Sighting
+from stream.archive.verdicts import Standing, standing
 from stream.messages import TrackedFace
 from stream.replay.playback import Playback, PlayedFrame
 
@@ -51,6 +52,7 @@ class Case:
     sighting: Sighting
     run: Run | None
     recognition: Recognition
+    standing: Standing
     from_ns: int
     to_ns: int
     segments: tuple[Segment, ...]
@@ -85,12 +87,18 @@ def face_of(sighting: Sighting, frame: AnnotatedFrame) -> TrackedFace | None:
     return next((face for face in frame.faces if face.track == sighting.track), None)
 
 
-def gather(archive: Archive, sighting: Sighting, before_s: float, after_s: float) -> Case:
-    """Bring a case together, with so much footage before and after. Raises ArchiveError when nothing of it is left."""
+def gather(
+    archive: Archive, sighting: Sighting, before_s: float, after_s: float, confirmations: int = 1
+) -> Case:
+    """Bring a case together, with so much footage before and after. Raises ArchiveError when nothing of it is left.
+
+    confirmations: by how many people a name has to be confirmed here.
+    """
     from_ns = sighting.first_ns - round(before_s * _SECOND_NS)
     to_ns = sighting.last_ns + 1 + round(after_s * _SECOND_NS)
     notes: list[str] = []
-    run = next((run for run in archive.runs() if run.id == sighting.run), None)
+    run = archive.run(sighting.run)
+    said = standing(archive.verdicts([sighting])[sighting.id], confirmations)
     segments = tuple(archive.segments(sighting.camera, from_ns, to_ns))
     frames = tuple(archive.frames(sighting.camera, from_ns, to_ns))
     if not (segments or frames or sighting.look):
@@ -100,10 +108,13 @@ def gather(archive: Archive, sighting: Sighting, before_s: float, after_s: float
     if not frames:
         notes.append("What was seen on the single frames has expired.")
     stills = _stills(archive, sighting, frames, notes) if segments else ()
-    return Case(sighting, run, _recognition(sighting, run), from_ns, to_ns, segments, frames, stills, notes)
+    return Case(
+        sighting, run, recognition_of(sighting, run), said, from_ns, to_ns, segments, frames, stills, notes
+    )
 
 
-def _recognition(sighting: Sighting, run: Run | None) -> Recognition:
+def recognition_of(sighting: Sighting, run: Run | None) -> Recognition:
+    """What the decision of a sighting rests on. run: the one that recorded it, where it is known."""
     settings = run.settings.get("recognition") if run else None
     chosen = settings if isinstance(settings, dict) else {}
     people, gallery = sighting.versions.get("gallery_people"), sighting.versions.get("gallery")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from stream.archive.verdicts import Standing
 from stream.evidence.case import Case
 from stream.evidence.likelihood import in_words, likelihood_ratio, rounded, with_prior
 from stream.evidence.page import paragraph, section, table
+from stream.moments import utc
 
 _PRIORS = (0.5, 0.1, 0.01, 0.001)
-_KINDS = {
+KINDS = {
     "raw": "face as seen",
     "upper": "upper face alone",
     "robust": "by the network trained on masks",
@@ -40,6 +42,26 @@ def certainty(case: Case) -> str:
     return section("How sure, and what that means", *parts)
 
 
+def confirmation(standing: Standing, person: str | None) -> list[tuple[str, str]]:
+    """What people said of the name, each for themselves."""
+    if person is None:
+        return []
+    needed = "1 person has" if standing.needed == 1 else f"{standing.needed} people have"
+    said = [
+        f"{verdict.said} by {verdict.account}, {utc(verdict.at_ns)}"
+        + (f" (“{verdict.note}”)" if verdict.note else "")
+        for verdict in standing.verdicts
+    ]
+    words = {
+        "open": f"no; {needed} to confirm it here",
+        "waiting": f"not yet; {needed} to confirm it here",
+        "confirmed": "yes",
+        "refused": "no, it was refused",
+        "disputed": "no, people disagree",
+    }
+    return [("Name confirmed by people", "; ".join([words[standing.state], *said]))]
+
+
 def _meaning(case: Case) -> str:
     decision, sure = case.sighting.decision, percent(case.sighting.probability)
     if decision == "person":
@@ -64,10 +86,12 @@ def _meaning(case: Case) -> str:
 def _candidates(case: Case) -> str:
     candidates = case.sighting.candidates
     found = {kind for c in candidates for kind in c.evidence}
-    kinds = [kind for kind in _KINDS if kind in found] + sorted(found - _KINDS.keys())
+    kinds = [kind for kind in KINDS if kind in found] + sorted(found - KINDS.keys())
+    guessed = any(c.as_seen is not None for c in candidates)
     rows = [
         [
             c.person,
+            *([percent(c.probability if c.as_seen is None else c.as_seen)] if guessed else []),
             percent(c.probability),
             *(f"{c.evidence[k]:.3f}" if k in c.evidence else "" for k in kinds),
         ]
@@ -75,8 +99,10 @@ def _candidates(case: Case) -> str:
     ]
     rest = 1 - sum(c.probability for c in candidates)
     if 0 < rest < 1:
-        rows.append(["none of these", percent(rest), *("" for _ in kinds)])
-    heads = ["enrolled person", "probability", *(f"similarity, {_KINDS.get(k, k)}" for k in kinds)]
+        rows.append(["none of these", *([""] if guessed else []), percent(rest), *("" for _ in kinds)])
+    before = ["probability, by the face as seen"] if guessed else []
+    after = "probability, with the guess, which can only lower it" if guessed else "probability"
+    heads = ["enrolled person", *before, after, *(f"similarity, {KINDS.get(k, k)}" for k in kinds)]
     marked = next((i for i, c in enumerate(candidates) if c.person == case.sighting.person), None)
     note = "Similarity goes from −1 to 1; the same person usually has more than 0.4, but so has now and then another."
     return table(heads, rows, tuple(range(1, len(heads))), marked=marked) + paragraph(note, "dim small")

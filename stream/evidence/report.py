@@ -14,7 +14,7 @@ import numpy as np
 from engines.unmasking.mark import CAPTION
 from stream.evidence.bundle import BundledFile
 from stream.evidence.case import Case, Custody, Still
-from stream.evidence.certainty import certainty, percent
+from stream.evidence.certainty import certainty, confirmation, percent
 from stream.evidence.page import (
     bullets,
     facts,
@@ -71,6 +71,7 @@ def _opening(case: Case, custody: Custody, title: str) -> str:
         ("Last seen", f"{_both(sighting.last_ns)}, {seconds:.1f} s later"),
         ("By which clock", " and ".join(sorted(clock)) or "not known: no footage"),
         ("Mask", _MASKS.get(str(sighting.mask), "not decided")),
+        *confirmation(case.standing, sighting.person),
         ("Frames with this face", f"{sum(case.face(frame) is not None for frame in case.frames):,}"),
         ("Handed over by", f"{custody.exported_by}, {custody.exported}"),
         ("Reason given", custody.reason),

@@ -8,6 +8,7 @@ or between two, that say it of this very track.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.archive.annotations import AnnotatedFrame
+from stream.messages import TrackedFace
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
@@ -46,13 +48,17 @@ class Veil:
 
     def add(self, frame: AnnotatedFrame) -> None:
         """Take in what was seen on a frame, also when nobody was."""
-        if self._watched and frame.media_ns < self._watched[-1]:
+        self.see(frame.media_ns, frame.epoch, frame.faces)
+
+    def see(self, media_ns: int, epoch: int, faces: Sequence[TrackedFace]) -> None:
+        """The same, in parts. Live, nothing is known of what comes after."""
+        if self._watched and media_ns < self._watched[-1]:
             self._watched.clear()  # another recording: its timeline begins anew
             self._tracks.clear()
-        self._watched.append(frame.media_ns)
-        for face in frame.faces:
-            finds = self._tracks.setdefault((frame.epoch, face.track), deque())
-            finds.append(_Find(frame.media_ns, face.box, face.decision == "person"))
+        self._watched.append(media_ns)
+        for face in faces:
+            finds = self._tracks.setdefault((epoch, face.track), deque())
+            finds.append(_Find(media_ns, face.box, face.decision == "person"))
 
     def boxes(self, media_ns: int) -> list[Box] | None:
         """The boxes to hide on the picture of a media time; None: all of it, because nobody looked at it.

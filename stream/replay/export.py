@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,13 +17,14 @@ from numpy.typing import NDArray
 import stream
 from engines.recognition.audit import Action
 from stream.archive.archive import Archive
+from stream.capture.cover import Cover
 from stream.exporter import Exporter
 from stream.moments import iso
 from stream.overlay import draw
 from stream.recording.mp4.fragments import FragmentError
-from stream.replay.anonymise import MARGIN_NS, Veil, hide
 from stream.replay.playback import Film, PlacedSample, Playback, PlayedFrame, as_live
 from stream.replay.selection import local
+from stream.replay.veiled import veiled
 
 _TICK = Fraction(1, 1_000_000)
 
@@ -50,34 +50,50 @@ class Exported:
     began_ns: int = 0
     ended_ns: int = 0
     notes: list[str] = field(default_factory=list)
+    watch: Callable[[int], None] = field(default=lambda wall_ns: None, repr=False)
 
     def take(self, wall_ns: int) -> None:
         """Count a picture."""
         self.began_ns = self.began_ns if self.frames else wall_ns
         self.ended_ns = max(self.ended_ns, wall_ns)
         self.frames += 1
+        self.watch(wall_ns)
 
 
 def export(
-    archive: Archive, camera: str, from_ns: int, to_ns: int, path: Path, style: Style, threads: int = 2
+    archive: Archive,
+    camera: str,
+    from_ns: int,
+    to_ns: int,
+    path: Path,
+    style: Style,
+    threads: int = 2,
+    watch: Callable[[int], None] = lambda wall_ns: None,
+    cover: Cover | None = None,
 ) -> Exported:
     """Write what a camera recorded from from_ns to to_ns (wall time) into a new MP4 file that only its owner can read.
 
-    A line of the archive's log says so before anything is written. Raises ExportError, ArchiveError, OSError.
+    A line of the archive's log says so before anything is written. watch: told the wall time of each picture that was
+    written; when it raises, nothing is left behind. cover: the camera's privacy zones; with them there is no plain
+    export. Raises ExportError, ArchiveError, OSError.
     """
     if to_ns <= from_ns:
         raise ExportError(f"the export must end after it begins, found {local(from_ns)} to {local(to_ns)}")
+    if cover and style is Style.PLAIN:
+        raise ExportError(f"{camera}: has a privacy zone, so its footage cannot leave as it was recorded")
     if path.exists():
         raise ExportError(f"{path}: is there already, and is not written over")
     if not archive.segments(camera, from_ns, to_ns):
         raise ExportError(f"{camera}: nothing was recorded from {local(from_ns)} to {local(to_ns)}")
-    exported = Exported(path)
+    exported = Exported(path, watch=watch)
     if archive.log(Action.EXPORTED, detail=f"{camera} from {from_ns} to {to_ns}, {style}") is None:
         exported.notes.append("the archive cannot be written here, so this export is not in its log")
     if style is Style.PLAIN:
         _copy(archive, camera, from_ns, to_ns, exported)
     else:
-        _draw(archive, camera, from_ns, to_ns, exported, style, threads)
+        _draw(
+            Playback(archive, camera, None, exported.notes, cover), from_ns, to_ns, exported, style, threads
+        )
     if not exported.frames:
         reasons = "; ".join(exported.notes) or "no picture of this time can be decoded"
         raise ExportError(f"{camera}: nothing could be exported: {reasons}")
@@ -88,10 +104,9 @@ def export(
 
 
 def _draw(
-    archive: Archive, camera: str, from_ns: int, to_ns: int, exported: Exported, style: Style, threads: int
+    playback: Playback, from_ns: int, to_ns: int, exported: Exported, style: Style, threads: int
 ) -> None:
-    playback = Playback(archive, camera, notes=exported.notes)
-    pictures = _named(playback, from_ns, to_ns) if style is Style.NAMES else _veiled(playback, from_ns, to_ns)
+    pictures = _named(playback, from_ns, to_ns) if style is Style.NAMES else veiled(playback, from_ns, to_ns)
     exporter = Exporter(exported.path, threads)
     timeline = _Timeline()
     try:
@@ -109,32 +124,6 @@ def _named(playback: Playback, from_ns: int, to_ns: int) -> Iterator[tuple[Playe
         picture = frame.bgr()
         draw(picture, frame.annotation.faces if frame.annotation else ())
         yield frame, picture
-
-
-def _veiled(playback: Playback, from_ns: int, to_ns: int) -> Iterator[tuple[PlayedFrame, NDArray[np.uint8]]]:
-    veil, waiting = Veil(), deque[PlayedFrame]()
-
-    def ready(until: PlayedFrame | None) -> Iterator[tuple[PlayedFrame, NDArray[np.uint8]]]:
-        while waiting and (until is None or _far(waiting[0], until)):
-            frame = waiting.popleft()
-            boxes = veil.boxes(frame.media_ns)
-            if from_ns <= frame.wall_ns < to_ns:
-                picture = frame.bgr()
-                hide(picture, boxes)
-                yield frame, picture
-
-    for frame in playback.frames(from_ns - MARGIN_NS, to_ns + MARGIN_NS):
-        if waiting and frame.media_ns < waiting[-1].media_ns:
-            yield from ready(None)  # another recording: its timeline begins anew
-        if frame.annotation:
-            veil.add(frame.annotation)
-        yield from ready(frame)
-        waiting.append(frame)
-    yield from ready(None)
-
-
-def _far(frame: PlayedFrame, newest: PlayedFrame) -> bool:
-    return newest.media_ns - frame.media_ns > MARGIN_NS
 
 
 # as it was recorded

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stream.archive.annotations import AnnotatedFrame
 from stream.archive.archive import Archive
 from stream.archive.footage import Segment
+from stream.capture.cover import Cover
 from stream.capture.decoder import Decoded
 from stream.recording.mp4.fragments import FragmentError, Fragments, Sample
 from stream.replay.decoding import RecordingDecoder, Unit
@@ -93,13 +94,18 @@ class Film:
 class Playback:
     """One camera's footage. run: only what this run recorded.
 
-    notes: gets what could not be played, a sentence each, as far as was played.
+    notes: gets what could not be played, a sentence each, as far as was played. cover: what is black on every picture.
     """
 
     def __init__(
-        self, archive: Archive, camera: str, run: int | None = None, notes: list[str] | None = None
+        self,
+        archive: Archive,
+        camera: str,
+        run: int | None = None,
+        notes: list[str] | None = None,
+        cover: Cover | None = None,
     ) -> None:
-        self.camera = camera
+        self.camera, self._cover = camera, cover
         self.notes = [] if notes is None else notes
         self._archive, self._run = archive, run
 
@@ -110,6 +116,12 @@ class Playback:
 
         annotated_only: only those that were processed live; the others are decoded as far as these need them.
         """
+        for frame in self._recorded(from_ns, to_ns, annotated_only):
+            yield replace(frame, i420=self._cover.over(frame.i420)) if self._cover else frame
+
+    def _recorded(
+        self, from_ns: int | None, to_ns: int | None, annotated_only: bool
+    ) -> Iterator[PlayedFrame]:
         annotations = _Annotations(self._archive)
         reel: _Reel | None = None
         for segment in self._segments(from_ns, to_ns):

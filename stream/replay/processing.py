@@ -15,7 +15,7 @@ from engines.recognition.enrolled import GallerySnapshot
 from engines.recognition.gallery import Gallery, GalleryError
 from engines.recognition.matcher import Matcher
 from stream.archive.footage import Run
-from stream.config import ConfigError, Events, Recording, Settings, parse
+from stream.config import Attributes, ConfigError, Events, Recording, Settings, parse
 from stream.inference import Inference
 from stream.messages import FrameResult
 from stream.networks import Networks, load_networks
@@ -46,6 +46,8 @@ class Laboratory:
     def __init__(self, settings: Settings, progress: Progress, share: Networks | None = None) -> None:
         """share: networks of other settings, used where they are the same. Raises ReplayError."""
         cv2.setNumThreads(1)
+        if not settings.attributes.store:  # nor is estimated anew what was not to be kept
+            settings = settings.model_copy(update={"attributes": Attributes()})
         # Nothing is recorded of a recording, and who is looked for does not hang on the cameras.
         self._settings = settings.model_copy(
             update={"cameras": (), "recording": Recording(), "events": Events()}

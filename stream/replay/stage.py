@@ -20,6 +20,7 @@ from stream.archive.archive import Archive, ArchiveError
 from stream.archive.footage import Run
 from stream.bus import RESULTS, Outbox
 from stream.capture.counter import Counter
+from stream.capture.cover import Cover
 from stream.capture.reporter import Reporter
 from stream.capture.rings import Rings
 from stream.capture.source import TICK_S, Picture
@@ -92,7 +93,9 @@ class _Screen:
         self._camera, self._outbox, self._alive = camera, outbox, alive
         self._window = settings.ring.slots // 2
         self._counter = Counter(directory, camera)
-        self._rings = Rings(directory, camera, settings.ring.slots, self._counter, keep_until_consumed=True)
+        self._rings = Rings(
+            directory, camera, settings.ring.slots, self._counter, True, Cover.of(settings, camera)
+        )
         self._reporter = Reporter(directory, camera, f"recording of {camera}", self._counter)
 
     def begin(self, archive: Archive, footage: Selection, notes: list[str]) -> Iterator[PlayedFrame]:
