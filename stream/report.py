@@ -3,6 +3,7 @@
     cameras.<name>.frames.{captured, processed, shown, skipped.<reason>}
     cameras.<name>.latency_ms.<stage or capture_to_overlay>.{p50, p95, p99, max, count}
     cameras.<name>.sightings[] {person, probability, masked, first_seen, last_seen, track, decision, mask}
+    cameras.<name>.state "removed" for a camera that was taken out while the run went on; it stays in the report
     cameras.<name>.recording {mode, state, detail, segments, frames, bytes, dropped.<reason>, newest} or null
     engines.<network> {backend, precision, model_sha256, device}
     version
@@ -17,7 +18,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ class Report:
         self._statistics = directory / _STATISTICS_FILE
         self._delivery = delivery
         self.began_wall_ns, self._began_ns = time.time_ns(), time.monotonic_ns()
-        self.latencies = {name: Latencies(self._began_ns) for name in cameras}
-        self.sightings = {name: Sightings() for name in cameras}
+        self.latencies: dict[str, Latencies] = {}
+        self.sightings: dict[str, Sightings] = {}
+        self._there: frozenset[str] = frozenset()
         self.status: dict[str, CameraStatus] = {}
         self.engines: dict[str, EngineInfo] = {}
         self.restarts: dict[str, int] = {}
@@ -75,6 +77,7 @@ class Report:
         self._inference_notes: tuple[str, ...] = ()
         self._recordings = Recordings()
         self._own_notes: list[str] = []
+        self.follow(cameras)
         if self.ledger.resumed:
             self._resume()
 
@@ -87,6 +90,18 @@ class Report:
         """Add a note, once."""
         if sentence not in self._own_notes:
             self._own_notes.append(sentence)
+
+    def follow(self, cameras: Collection[str]) -> None:
+        """These are the cameras from now on; what is known of those before stays."""
+        self._there = frozenset(cameras)
+        for name in cameras:
+            self._known(name)
+        for name in self.sightings.keys() - self._there:
+            self.sightings[name].end_all()
+
+    def knows(self, camera: str) -> bool:
+        """Whether there is, or was in this run, a camera of that name."""
+        return camera in self.latencies
 
     def camera(self, status: CameraStatus) -> None:
         """Take in how a camera does."""
@@ -168,16 +183,22 @@ class Report:
             return
         self.began_wall_ns, self._began_ns = dump.began_wall_ns, dump.began_ns
         self.engines, self.restarts, self._own_notes = dump.engines, dump.restarts, dump.notes
-        for name in self.latencies:
+        for name in [*self.latencies, *dump.latencies]:
+            self._known(name)
             self.latencies[name] = Latencies(dump.began_ns)
             if name in dump.latencies:
                 self.latencies[name].load(dump.latencies[name])
                 self.sightings[name].load(dump.sightings[name])
 
+    def _known(self, name: str) -> None:
+        if name not in self.latencies:
+            self.latencies[name], self.sightings[name] = Latencies(self._began_ns), Sightings()
+
     def _camera(self, name: str, final: bool) -> dict[str, Any]:
         latencies, sightings, status = self.latencies[name], self.sightings[name], self.status.get(name)
         return {
             **(_state(status) if status else {"state": "connecting"}),
+            **({} if name in self._there else {"state": "removed"}),
             "frames": self.ledger.account(name).frames(final),
             "latency_ms": latencies.summaries(),
             "latency_trend": {
@@ -216,6 +237,7 @@ def _recording(recording: CameraRecording) -> dict[str, Any]:
 
 
 def _sighting(sighting: Sighting) -> dict[str, Any]:
+    doubted = sighting.synthetic is not None
     return {
         "person": sighting.person,
         "probability": None if sighting.probability is None else round(sighting.probability, 4),
@@ -225,4 +247,9 @@ def _sighting(sighting: Sighting) -> dict[str, Any]:
         "track": sighting.track,
         "decision": sighting.decision,
         "mask": None if sighting.mask is None else sighting.mask.value,
+        **(
+            {"synthetic": round(sighting.synthetic or 0.0, 4), "looks_synthetic": sighting.flagged}
+            if doubted
+            else {}
+        ),
     }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,6 +151,11 @@ class RingReader:
             known[1].close()
         self._rings[camera] = (name, ring)
         return ring
+
+    def keep(self, cameras: Collection[str]) -> None:
+        """Let go of the rings of all other cameras."""
+        for camera in self._rings.keys() - set(cameras):
+            self._rings.pop(camera)[1].close()
 
     def close(self) -> None:
         """Let go of all rings."""

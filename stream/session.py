@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from stream.log_lines import kept
 from stream.run_directory import RunDirectory
-from stream.supervisor import OVERLAY, Run, Supervisor
+from stream.supervisor import OVERLAY, WEB, Run, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -21,21 +22,21 @@ _TICK_S = 0.1
 def serve(run: Run, seconds: float | None = None, on_ready: Callable[[str], None] | None = None) -> bool:
     """Run until a signal (Ctrl-C, SIGTERM), the end of all sources, or `seconds` after the first picture.
 
-    on_ready gets the address of the live page. Returns whether every stage stopped when it was told to. Raises
+    on_ready gets the address of the pages, once. Returns whether every stage stopped when it was told to. Raises
     Fault when a stage cannot work, and a person must mend something first.
     """
     first_picture_s: float | None = None
+    told = False
 
     def listen(stage: str, event: dict[str, Any]) -> None:
-        nonlocal first_picture_s
-        if stage != OVERLAY:
-            return
-        if event["event"] == "ready" and on_ready:
+        nonlocal first_picture_s, told
+        if (stage, event["event"]) == (WEB, "ready") and on_ready and not told:
+            told = True
             on_ready(event["url"])
-        elif event["event"] == "first_picture":
+        elif (stage, event["event"]) == (OVERLAY, "first_picture"):
             first_picture_s = time.monotonic()
 
-    with _until_signal() as signalled, RunDirectory() as directory:
+    with _until_signal() as signalled, RunDirectory() as directory, kept(directory, "supervisor"):
         supervisor = Supervisor(run, directory, listen)
         supervisor.start()
         try:

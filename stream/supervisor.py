@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import queue
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from stream.bus import RESULTS, Outbox
-from stream.config import Settings
+from stream.config import Camera, Settings
 from stream.fault import Fault
 from stream.heartbeat import silence_s
 from stream.messages import StageStatus
 from stream.replay.selection import Selection
+from stream.stage_process import StageProcess, environment, let_go, tell
 
 log = logging.getLogger(__name__)
 
-INFERENCE, OVERLAY, PLAYBACK, RECORDER = "inference", "overlay", "playback", "recorder"
+INFERENCE, OVERLAY, PLAYBACK, RECORDER, WEB = "inference", "overlay", "playback", "recorder", "web"
 _HUNG_AFTER_S = 15.0  # building engines beats too, so only a stage that is stuck is this silent
 _STOP_WITHIN_S = 8.0
 _DIE_WITHIN_S = 2.0
@@ -43,29 +44,17 @@ _CALM_S = 10.0  # a stage that lived this long starts again at once
 class Run:
     """What is to be run. Without `live`, no frame is skipped (replay); real_time then paces it.
 
+    config: the file that the settings are from; the pages may change it.
     footage: what of a recordings folder is played in the place of cameras and inference.
     """
 
     settings: Settings
+    config: Path | None = None
     live: bool = True
     real_time: bool = True
     report: Path | None = None
     output: Path | None = None
     footage: Selection | None = None
-
-
-@dataclass(slots=True)
-class _Stage:
-    name: str
-    job: dict[str, Any]
-    process: subprocess.Popen[bytes] | None = None
-    started_s: float = 0.0
-    start_at_s: float = 0.0
-    deaths: int = 0  # in a row
-    restarts: int = 0
-    finished: bool = False
-    fault: str = ""  # why it cannot work, in its own words
-    reader: threading.Thread | None = field(default=None, repr=False)
 
 
 class Supervisor:
@@ -74,15 +63,16 @@ class Supervisor:
     def __init__(self, run: Run, directory: Path, on_event: Callable[[str, dict[str, Any]], None]) -> None:
         self._directory = directory
         self._on_event = on_event
-        self._stages: dict[str, _Stage] = {}
-        settings = run.settings if run.live else run.settings.without_recording()
-        common = {
-            "directory": str(directory),
-            "settings": settings.model_dump(mode="json"),
-            "delivery": "newest" if run.live else "every",
-        }
+        self._stages: dict[str, StageProcess] = {}
+        self._wishes: queue.SimpleQueue[list[dict[str, Any]]] = queue.SimpleQueue()
+        self._live, self._real_time = run.live, run.real_time
+        self._settings = settings = run.settings if run.live else run.settings.without_recording()
+        for stray in sorted(settings.unused_privacy_zones()) if run.live else ():
+            log.warning("privacy.zones: no camera is named %r, so this zone covers nothing", stray)
+        common = self._common()
         overlay = {"report": _text(run.report), "output": _text(run.output)}
         self._add(OVERLAY, {**common, **overlay})
+        self._add(WEB, {**common, "config": _text(run.config), "live": run.live})
         if run.footage:
             footage = msgspec.to_builtins(run.footage)
             self._add(PLAYBACK, {**common, "footage": footage, "real_time": run.real_time})
@@ -91,10 +81,21 @@ class Supervisor:
             self._add(RECORDER, common)
         self._add(INFERENCE, common)
         for index, camera in enumerate(run.settings.cameras):
-            self._add(f"capture-{camera.name}", {**common, "camera": index, "real_time": run.real_time})
+            self._add(_capture(camera), self._capture_job(index))
 
-    def _add(self, name: str, job: dict[str, Any]) -> None:
-        self._stages[name] = _Stage(name, {**job, "kind": name.partition("-")[0], "name": name})
+    def _common(self) -> dict[str, Any]:
+        return {
+            "directory": str(self._directory),
+            "settings": self._settings.model_dump(mode="json"),
+            "delivery": "newest" if self._live else "every",
+        }
+
+    def _capture_job(self, index: int) -> dict[str, Any]:
+        return {**self._common(), "camera": index, "real_time": self._real_time}
+
+    def _add(self, name: str, job: dict[str, Any]) -> StageProcess:
+        self._stages[name] = stage = StageProcess(name, {**job, "kind": name.partition("-")[0], "name": name})
+        return stage
 
     def start(self) -> None:
         """Start all stages."""
@@ -106,18 +107,70 @@ class Supervisor:
 
         Raises Fault when a stage cannot work from the start.
         """
+        while not self._wishes.empty():
+            self._change(self._wishes.get())
         now = time.monotonic()
-        for stage in self._stages.values():
+        for stage in list(self._stages.values()):
             self._watch(stage, now)
-        return not all(stage.finished for stage in self._captures())
+        captures = self._captures()  # live there may be none: they are added on the pages
+        return not captures or not all(stage.finished for stage in captures)
+
+    def _change(self, cameras: list[dict[str, Any]]) -> None:
+        """Go on with these cameras: those that stay as they were notice nothing."""
+        plain = {**self._settings.model_dump(mode="json"), "cameras": cameras}
+        before = {camera.name: camera for camera in self._settings.cameras}
+        self._settings = Settings.model_validate_json(json.dumps(plain))
+        common = self._common()
+        for name in (OVERLAY, RECORDER, INFERENCE, WEB):
+            if stage := self._stages.get(name):
+                stage.job |= common  # for the next time that it starts
+                if name != WEB:  # which is where they come from
+                    tell(stage, json.dumps(common["settings"]))
+        if self._settings.recording_active and RECORDER not in self._stages:
+            self._start(self._add(RECORDER, common))
+        for index, camera in enumerate(self._settings.cameras):
+            if camera != before.pop(camera.name, None):
+                self._begin_capture(_capture(camera), self._capture_job(index))
+        for gone in before.values():
+            self._dismiss(self._stages[_capture(gone)], None)
+
+    def _begin_capture(self, name: str, job: dict[str, Any]) -> None:
+        if stage := self._stages.get(name):
+            self._dismiss(stage, {**stage.job, **job})
+        else:
+            self._start(self._add(name, job))
+
+    def _dismiss(self, stage: StageProcess, next_job: dict[str, Any] | None) -> None:
+        """Have a stage end without waiting for it; then it begins anew with another job, or is gone."""
+        stage.next_job = next_job
+        if stage.leaves_by_s is None:
+            stage.leaves_by_s = time.monotonic() + _STOP_WITHIN_S
+            tell(stage, "stop")
+
+    def _see_off(self, stage: StageProcess, now: float) -> None:
+        if stage.process and stage.process.poll() is None:
+            if stage.leaves_by_s is not None and now >= stage.leaves_by_s:
+                log.warning("%s did not stop within %.0f s: killed", stage.name, _STOP_WITHIN_S)
+                stage.process.kill()
+            return
+        let_go(stage)
+        if stage.next_job is None:
+            del self._stages[stage.name]
+            (self._directory / f"{stage.name}.heartbeat").unlink(missing_ok=True)
+            return
+        stage.job, stage.next_job, stage.leaves_by_s = stage.next_job, None, None
+        stage.deaths, stage.finished = 0, False
+        self._start(stage)
 
     def stop(self) -> bool:
-        """Stop capture, then inference, then the recorder, then overlay. False when one had to be killed."""
+        """Stop capture, then inference, then the recorder, then overlay and pages. False when one had to be killed."""
         clean = True
-        others = [[self._stages[name]] for name in (INFERENCE, RECORDER, OVERLAY) if name in self._stages]
+        others = [
+            [self._stages[name]] for name in (INFERENCE, RECORDER, OVERLAY, WEB) if name in self._stages
+        ]
         for group in (self._captures(), *others):
             for stage in group:
-                _tell(stage, "stop")
+                tell(stage, "stop")
             deadline = time.monotonic() + _STOP_WITHIN_S
             for stage in group:
                 clean &= self._await_end(stage, deadline)
@@ -137,24 +190,24 @@ class Supervisor:
         """How often a stage had to be started again."""
         return self._stages[name].restarts
 
-    def _captures(self) -> list[_Stage]:
+    def _captures(self) -> list[StageProcess]:
         return [stage for stage in self._stages.values() if _brings_frames(stage)]
 
-    def _start(self, stage: _Stage) -> None:
+    def _start(self, stage: StageProcess) -> None:
         (self._directory / f"{stage.name}.heartbeat").unlink(missing_ok=True)
         stage.process = subprocess.Popen(
             [sys.executable, "-m", "stream.stage"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,  # Ctrl-C is for the supervisor, which stops the stages in order
         )
         stage.started_s, stage.fault = time.monotonic(), ""
-        _tell(stage, json.dumps(stage.job))
+        tell(stage, json.dumps(stage.job))
         stage.reader = threading.Thread(target=self._listen, args=(stage, stage.process), daemon=True)
         stage.reader.start()
 
-    def _listen(self, stage: _Stage, process: subprocess.Popen[bytes]) -> None:
+    def _listen(self, stage: StageProcess, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             try:
@@ -162,11 +215,17 @@ class Supervisor:
             except ValueError:
                 log.info("%s: %s", stage.name, line.decode(errors="replace").rstrip())
                 continue
+            if stage.name == WEB and event["event"] == "cameras":
+                self._wishes.put(event["cameras"])
+                continue
             if event["event"] == "fault":
                 stage.fault = event["detail"]
             self._on_event(stage.name, event)
 
-    def _watch(self, stage: _Stage, now: float) -> None:
+    def _watch(self, stage: StageProcess, now: float) -> None:
+        if stage.leaves_by_s is not None:
+            self._see_off(stage, now)
+            return
         if stage.finished:
             return
         if stage.process is None:
@@ -197,7 +256,7 @@ class Supervisor:
         outbox.send(StageStatus(stage=stage.name, restarts=stage.restarts, detail=detail))
         outbox.close()
 
-    def _await_end(self, stage: _Stage, deadline: float) -> bool:
+    def _await_end(self, stage: StageProcess, deadline: float) -> bool:
         if stage.process is None:
             return True
         try:
@@ -212,30 +271,15 @@ class Supervisor:
                 stage.process.wait(_DIE_WITHIN_S)
             return False
         finally:
-            if stage.reader:
-                stage.reader.join(1.0)
-            for pipe in (stage.process.stdin, stage.process.stdout):
-                if pipe:
-                    with suppress(OSError):
-                        pipe.close()
+            let_go(stage)
 
 
-def _brings_frames(stage: _Stage) -> bool:
+def _capture(camera: Camera) -> str:
+    return f"capture-{camera.name}"
+
+
+def _brings_frames(stage: StageProcess) -> bool:
     return stage.name == PLAYBACK or stage.name.startswith("capture-")
-
-
-def _tell(stage: _Stage, line: str) -> None:
-    if stage.process is None or stage.process.stdin is None:
-        return
-    with suppress(BrokenPipeError, ValueError):  # it has just died: `watch` sees to it
-        stage.process.stdin.write(line.encode() + b"\n")
-        stage.process.stdin.flush()
-
-
-def _environment() -> dict[str, str]:
-    """Thread pools that wait politely: stages share the cores, and spinning threads starve the others."""
-    calm = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    return {**os.environ, **calm, "PYTHONUNBUFFERED": "1"}
 
 
 def _text(path: Path | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stream.capture.counter import Counter
+from stream.capture.cover import Cover
 from stream.capture.source import Picture
 from stream.ring import FrameRing, Place
 
@@ -18,8 +19,16 @@ class Rings:
     """
 
     def __init__(
-        self, directory: Path, camera: str, slots: int, counter: Counter, keep_until_consumed: bool
+        self,
+        directory: Path,
+        camera: str,
+        slots: int,
+        counter: Counter,
+        keep_until_consumed: bool,
+        cover: Cover | None = None,
     ) -> None:
+        """cover: what is blacked out of each picture before anybody sees it."""
+        self._cover = cover
         self._directory, self._camera, self._slots, self._counter = directory, camera, slots, counter
         self._keep = keep_until_consumed
         self._ring: FrameRing | None = None
@@ -38,7 +47,8 @@ class Rings:
             ring = self._renew(picture.width, picture.height)
         if self._old and (not self._keep or ring.consumed >= self._first):
             self._delete_old()
-        return ring.path.name, ring.write(picture.i420)
+        i420 = self._cover.over(picture.i420) if self._cover else picture.i420
+        return ring.path.name, ring.write(i420)
 
     def close(self) -> None:
         """Delete all rings; readers that have one open keep what they have."""

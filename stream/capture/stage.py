@@ -12,6 +12,7 @@ from typing import Literal
 from stream.bus import FRAMES, Outbox
 from stream.capture.address import SourceKind, redact, source_kind
 from stream.capture.counter import Counter
+from stream.capture.cover import Cover
 from stream.capture.opening import Opener
 from stream.capture.reconnection import Patience
 from stream.capture.reporter import Reporter
@@ -75,7 +76,9 @@ class _Capture:
         self._is_file = source_kind(self._camera.url) is SourceKind.FILE
         self._window = settings.ring.slots // 2
         self._counter = Counter(directory, name)
-        self._rings = Rings(directory, name, settings.ring.slots, self._counter, keep_until_consumed=every)
+        self._rings = Rings(
+            directory, name, settings.ring.slots, self._counter, every, Cover.of(settings, name)
+        )
         self._frames = Outbox(directory, FRAMES)
         self._reporter = Reporter(directory, name, redact(self._camera.url), self._counter)
         self._announced = 0  # the newest sequence that this process has announced

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,18 +25,31 @@ from stream.report import Report
 class Board:
     """Everything both threads share. The overlay writes; what handlers read is replaced whole, never changed."""
 
-    def __init__(self, cameras: tuple[str, ...], jpeg_quality: int) -> None:
-        now_ns, now_wall_ns = time.monotonic_ns(), time.time_ns()
-        self.cameras: Mapping[str, CameraView] = {
-            name: CameraView(name, now_ns, now_wall_ns) for name in cameras
-        }
-        self.cards = Cards()
+    def __init__(self, cameras: tuple[str, ...], jpeg_quality: int, blur_others: bool = False) -> None:
+        """blur_others: pictures show nobody who is not recognised as somebody enrolled."""
+        self._blur_others = blur_others
+        self.cameras: Mapping[str, CameraView] = {}
+        self.cards = Cards(named_only=blur_others)
         self.viewers = Viewers()
         self.state = b"{}"
         self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
+        self.follow(cameras)
         for camera in self.cameras.values():
-            self.jpeg(camera.view.picture(now_wall_ns, 320))  # the first text drawn loads the typeface
+            self.jpeg(camera.view.picture(time.time_ns(), 320))  # the first text drawn loads the typeface
         self._questions: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+
+    def follow(self, cameras: Collection[str]) -> None:
+        """Show these cameras from now on; those that were shown before go on as they are."""
+        now_ns, now_wall_ns = time.monotonic_ns(), time.time_ns()
+        before = self.cameras
+        self.cameras = {
+            name: before.get(name) or CameraView(name, now_ns, now_wall_ns, self._blur_others)
+            for name in cameras
+        }
+        for gone in before.keys() - set(cameras):
+            self.cards.forget(gone)
+            for viewer in self.viewers.all():
+                viewer.forget(gone)
 
     def ask(self, question: Callable[[], Any]) -> Future[Any]:
         """Have the overlay's thread answer a question between two frames."""

@@ -25,7 +25,9 @@ class Entry:
 class Cards:
     """The newest cards of each camera. One thread writes; `get` may be called by any."""
 
-    def __init__(self) -> None:
+    def __init__(self, named_only: bool = False) -> None:
+        """named_only: a card is nobody's to see until its face is recognised as somebody enrolled."""
+        self._named_only = named_only
         self._entries: dict[tuple[str, int], Entry] = {}
 
     def add(self, card: FaceCard, now_wall_ns: int) -> None:
@@ -46,6 +48,11 @@ class Cards:
             if entry := self._entries.get(key):
                 self._entries[key] = replace(entry, face=face, seen_wall_ns=now_wall_ns)
 
+    def forget(self, camera: str) -> None:
+        """Forget the cards of a camera."""
+        for key in [key for key in self._entries if key[0] == camera]:
+            del self._entries[key]
+
     def clear(self) -> None:
         """Forget all cards: tracks are numbered anew."""
         self._entries.clear()
@@ -53,7 +60,7 @@ class Cards:
     def get(self, camera: str, track: int) -> FaceCard | None:
         """The card of a track."""
         entry = self._entries.get((camera, track))
-        return entry.card if entry else None
+        return entry.card if entry and self._seen(entry) else None
 
     def described(self, now_wall_ns: int) -> list[dict[str, Any]]:
         """All cards for the page, without their pictures: the faces in view, then the others, seen last first."""
@@ -62,7 +69,11 @@ class Cards:
             in_view = now_wall_ns - entry.seen_wall_ns < _STAYS_NS
             return (0 if in_view else now_wall_ns - entry.seen_wall_ns, entry.card.camera, -entry.card.track)
 
-        return [_described(entry) for entry in sorted(self._entries.values(), key=order)]
+        seen = [entry for entry in self._entries.values() if self._seen(entry)]
+        return [_described(entry) for entry in sorted(seen, key=order)]
+
+    def _seen(self, entry: Entry) -> bool:
+        return not self._named_only or (entry.face is not None and entry.face.decision == "person")
 
 
 def _described(entry: Entry) -> dict[str, Any]:

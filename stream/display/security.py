@@ -1,8 +1,9 @@
-"""What keeps other web sites away from the page: it has no accounts, and serves this machine only.
+"""What keeps other web sites away from the pages.
 
 A site that a person on this machine visits can make the browser send requests here. It cannot read the answers
-unless it has its own name resolved to this machine (DNS rebinding): so the Host header must be a name of this
-machine. WebSockets have no such fence at all: so their Origin must be this page. And nothing may be embedded.
+unless it has its own name resolved to this machine (DNS rebinding): so where the pages serve this machine only, the
+Host header must be a name of it; elsewhere nothing is served without a session, which that site has not. WebSockets
+have no such fence at all: so their Origin must be this page. And nothing may be embedded.
 """
 
 from __future__ import annotations
@@ -32,15 +33,16 @@ _RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items
 class ThisMachineOnly:
     """ASGI middleware: refuses foreign hosts and origins with 403, and adds the headers above to every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, network: bool = False) -> None:
+        """network: whether the pages may be asked for under other names than this machine's own ones."""
+        self._app, self._network = app, network
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        problem = _problem(scope)
+        problem = _problem(scope, self._network)
         if problem and scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": problem[:120]})
@@ -55,10 +57,10 @@ class ThisMachineOnly:
         await app(scope, receive, send_with_headers)
 
 
-def _problem(scope: Scope) -> str:
+def _problem(scope: Scope, network: bool) -> str:
     """Why a request is refused; empty when it is not."""
     hosts = _values(scope, b"host")
-    if len(hosts) != 1 or _host(hosts[0]) not in _THIS_MACHINE:
+    if len(hosts) != 1 or not (network or _host(hosts[0]) in _THIS_MACHINE):
         return f"the Host header must name this machine (127.0.0.1, localhost or [::1]), found {hosts}"
     if scope["type"] == "websocket":
         for origin in _values(scope, b"origin"):

@@ -1,12 +1,15 @@
-"""The web server, in a thread beside the overlay."""
+"""Web servers in a thread of their own: the overlay's on a socket of its run, the pages' on a port."""
 
 from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,7 +18,10 @@ from stream.fault import Fault
 
 log = logging.getLogger(__name__)
 
+OVERLAY_SOCKET = "overlay.http"
+"""In the run's directory: the overlay answers there, and the process of the pages asks."""
 _START_WITHIN_S = 10.0
+_ROOM = 1 << 20  # bytes
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -34,26 +40,57 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def address(listener: socket.socket) -> str:
-    """Where to point a browser."""
+def listen_inside(path: Path) -> socket.socket:
+    """A listening socket that only this user's processes reach; what a killed process left there is replaced."""
+    path.unlink(missing_ok=True)
+    made = _Roomy(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.bind(str(path))
+    os.chmod(path, 0o600)
+    made.listen(128)
+    made.setblocking(False)
+    return made
+
+
+def address(listener: socket.socket, https: bool = False) -> str:
+    """Where to point a browser on this machine."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http{'s' if https else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+class _Roomy(socket.socket):
+    """Its connections take a whole picture at once: by default the second half waits until the first is read."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, peer = super().accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+        return connection, peer
 
 
 class Server:
     """Serves an application on a listening socket until `close`."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        listener: socket.socket,
+        *,
+        ssl_certfile: Path | None = None,
+        ssl_keyfile: Path | None = None,
+    ) -> None:
         config = uvicorn.Config(
             app,
             log_level="warning",
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # else anybody on this machine could pretend to ask from elsewhere
             ws="websockets-sansio",
             ws_max_size=1 << 16,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
+            ssl_certfile=ssl_certfile,
+            ssl_keyfile=ssl_keyfile,
         )
         self._server = uvicorn.Server(config)
         self._listener = listener

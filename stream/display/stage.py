@@ -11,16 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 
+from stream.attributes import without_estimates
 from stream.bus import RESULTS, Inbox
+from stream.changes import Changes
 from stream.config import Settings
 from stream.display.board import Board, state
 from stream.display.pacing import Pacing
-from stream.display.server import Server, address, listen
+from stream.display.server import OVERLAY_SOCKET, Server, listen_inside
 from stream.display.web import create_app
 from stream.memory import MemoryWatch
 from stream.messages import (
@@ -45,10 +48,10 @@ _STATE_EVERY_NS = 500_000_000
 _SAVE_EVERY_NS = 2_000_000_000
 _LAST_WORDS_MS = 200  # at the end: how long the bus must be quiet
 _LAST_WORDS_WITHIN_S = 3.0
-_PORT_FILE = "display.port"
 
 SUPERSEDED = "superseded_before_overlay"
 OVERWRITTEN = "overwritten_before_overlay"
+REMOVED = "camera_removed"
 
 
 def _nothing() -> None:
@@ -62,33 +65,33 @@ def run(
     report: Path | None,
     output: Path | None,
     stop: threading.Event,
-    ready: Callable[[str], None],
     beat: Callable[[], None] = _nothing,
     first_picture: Callable[[], None] = _nothing,
+    changes: Changes | None = None,
 ) -> None:
     """Show annotated frames until `stop` is set; then write the report and finish the annotated recording.
 
-    delivery: "newest" draws the newest frame of each camera, "every" draws all of them in order. ready gets the
-    address of the live page; beat is called some fifty times a second; first_picture is called once. Raises
-    Fault when the page's port cannot be had, OSError when the report cannot be written.
+    delivery: "newest" draws the newest frame of each camera, "every" draws all of them in order. beat is
+    called some fifty times a second; first_picture is called once. changes: settings
+    with other cameras, to go on with. Raises OSError when the report cannot be written.
     """
     cv2.setNumThreads(1)
     with ExitStack() as stack:
-        listener = listen(settings.display.host, _port(settings.display.port, directory))
-        stack.callback(listener.close)
         overlay = Overlay(settings, directory, delivery, output, first_picture)
         stack.callback(overlay.close)
         memory = MemoryWatch(directory)
         memory.start()
         stack.callback(memory.close)
+        listener = listen_inside(directory / OVERLAY_SOCKET)
+        stack.callback(listener.close)
         server = Server(create_app(overlay.board, overlay.report, memory.summary), listener)
         server.start()
         stack.callback(server.close)
         stack.callback(overlay.board.viewers.close)
-        (directory / _PORT_FILE).write_text(str(listener.getsockname()[1]))
-        ready(address(listener))
         while not stop.is_set():
             beat()
+            if changes and (changed := changes.take()):
+                overlay.follow(changed)
             overlay.turn(_POLL_MS)
         deadline_s = time.monotonic() + _LAST_WORDS_WITHIN_S
         while overlay.turn(_LAST_WORDS_MS) and time.monotonic() < deadline_s:
@@ -104,16 +107,6 @@ def _recordings(names: tuple[str, ...], output: Path, note: Callable[[str], None
     return Recordings(names, output, note)
 
 
-def _port(wanted: int, directory: Path) -> int:
-    """The wanted port; for "any", the one that an overlay before this one had, so that open pages find it again."""
-    if wanted == 0:
-        try:
-            return int((directory / _PORT_FILE).read_text())
-        except (OSError, ValueError):
-            pass
-    return wanted
-
-
 class Overlay:
     """The work of the stage, turn by turn, without the web server."""
 
@@ -127,8 +120,9 @@ class Overlay:
     ) -> None:
         names = tuple(camera.name for camera in settings.cameras)
         self.report = Report(names, directory, delivery)
-        self.board = Board(names, settings.display.jpeg_quality)
+        self.board = Board(names, settings.display.jpeg_quality, settings.privacy.blur_others)
         self._every = delivery == "every"
+        self._keeps_estimates = settings.attributes.store
         self._first_picture: Callable[[], None] | None = first_picture
         self._rings = RingReader(directory)
         self._pacing = Pacing(self._rings, directory) if self._every else None
@@ -139,6 +133,14 @@ class Overlay:
             self.report.note("The overlay was started again during this run.")
             if self._recordings:
                 self.report.note("The annotated recording begins where the overlay was started again.")
+
+    def follow(self, settings: Settings) -> None:
+        """Show the cameras of these settings from now on. Frames of others that still come are booked as such."""
+        names = tuple(camera.name for camera in settings.cameras)
+        self.report.follow(names)
+        self.board.follow(names)
+        self._rings.keep(names)
+        self._state_ns = 0
 
     def turn(self, wait_ms: int) -> bool:
         """Take in what waits, for up to wait_ms, and show it. False when nothing came."""
@@ -169,13 +171,14 @@ class Overlay:
         for message in messages:
             came = True
             match message:
-                case FrameResult() if message.frame.camera in self.board.cameras:
+                case FrameResult() if self.report.knows(message.frame.camera):
                     results.setdefault(message.frame.camera, []).append(message)
                 case FaceCard() if message.camera in self.board.cameras:
                     self.board.cards.add(message, time.time_ns())
-                case CameraStatus() if message.camera in self.board.cameras:
+                case CameraStatus() if self.report.knows(message.camera):
                     self.report.camera(message)
-                    self.board.cameras[message.camera].status(message, now_ns)
+                    if view := self.board.cameras.get(message.camera):
+                        view.status(message, now_ns)
                     if self._pacing:
                         self._pacing.camera(message)
                 case InferenceStatus():
@@ -198,6 +201,9 @@ class Overlay:
     def _show(self, camera: str, result: FrameResult, arrived_ns: int) -> None:
         """Draw one frame, hand it on, and book it."""
         frame = result.frame
+        if camera not in self.board.cameras:
+            self.report.skipped(result, REMOVED)
+            return
         ring = self._rings.ring(camera, frame.ring)
         i420 = ring.read(Place(frame.slot, frame.generation)) if ring else None
         if i420 is None:
@@ -208,7 +214,8 @@ class Overlay:
             self.board.cards.see(result, now_wall_ns)
             sent = self.board.serve(camera)
             if self._recordings:
-                self._recordings.write(camera, view.picture(now_wall_ns), frame.media_ns)
+                kept = view if self._keeps_estimates else replace(view, result=without_estimates(result))
+                self._recordings.write(camera, kept.picture(now_wall_ns), frame.media_ns)
             elif not sent:
                 view.picture(now_wall_ns)  # nobody looks; it is drawn all the same, so that figures stay true
             self.report.shown(result, arrived_ns, time.monotonic_ns())

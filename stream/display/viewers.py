@@ -65,6 +65,12 @@ class Viewer:
                     self._sent.pop(camera, None)
             self._wants = dict(wants)
 
+    def forget(self, camera: str) -> None:
+        """A camera has gone; one of its name that comes later counts its pictures anew."""
+        with self._lock:
+            for known in (self._wants, self._sent, self._on_the_way):
+                known.pop(camera, None)
+
     def acknowledge(self, camera: str) -> None:
         """A picture has been shown."""
         with self._lock:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream.messages import CameraState, CameraStatus, FrameResult
 from stream.overlay import draw, stub, to_width
+from stream.replay.anonymise import Box, Veil, hide
 
 _SILENT_AFTER_NS = 2_000_000_000
 _NO_SIGN_AFTER_NS = 3_500_000_000  # a capture process says once a second how it does
@@ -31,7 +32,7 @@ class View:
     """One thing to look at. version grows with each new one of the same camera.
 
     i420: uint8 [H * 3 / 2, W], or None before the first frame; result: what was seen on it; absence: set when
-    this picture is the last one there was.
+    this picture is the last one there was. hidden: boxes in pixels of the frame that nobody is to make out.
     """
 
     camera: str
@@ -40,6 +41,7 @@ class View:
     result: FrameResult | None = None
     absence: Absence | None = None
     size: tuple[int, int] = (1280, 720)
+    hidden: tuple[Box, ...] = ()
 
     def picture(self, now_wall_ns: int, width: int | None = None, density: float = 1.0) -> NDArray[np.uint8]:
         """The picture, uint8 BGR [H, W, 3], annotated; no wider than `width` pixels. density: see overlay."""
@@ -48,6 +50,11 @@ class View:
         bgr = None
         if self.i420 is not None:
             bgr = to_width(np.asarray(cv2.cvtColor(self.i420, cv2.COLOR_YUV2BGR_I420), np.uint8), wanted)
+            if self.hidden:
+                scale = bgr.shape[1] / full_width
+                hide(
+                    bgr, [(scale * x1, scale * y1, scale * x2, scale * y2) for x1, y1, x2, y2 in self.hidden]
+                )
         if self.absence:
             height = max(2, round(full_height * wanted / full_width))
             return stub(
@@ -69,7 +76,9 @@ class View:
 class CameraView:
     """Follows one camera and keeps its newest view. One thread writes; `view` may be read by any."""
 
-    def __init__(self, camera: str, now_ns: int, now_wall_ns: int) -> None:
+    def __init__(self, camera: str, now_ns: int, now_wall_ns: int, blur_others: bool = False) -> None:
+        """blur_others: who is not recognised as somebody enrolled is made unrecognisable."""
+        self._veil = Veil() if blur_others else None
         self._began_wall_ns = now_wall_ns
         self._status: CameraStatus | None = None
         self._status_ns = self._changed_ns = self._began_ns = now_ns
@@ -90,8 +99,15 @@ class CameraView:
         """Show a frame: uint8 [H * 3 / 2, W] with what was seen on it."""
         size = (result.frame.width, result.frame.height)
         self._frame_ns, self._frame_wall_ns = now_ns, now_wall_ns
-        self.view = View(self.view.camera, self.view.version + 1, i420, result, None, size)
+        hidden = self._hidden(result) if self._veil else ()
+        self.view = View(self.view.camera, self.view.version + 1, i420, result, None, size, hidden)
         return self.view
+
+    def _hidden(self, result: FrameResult) -> tuple[Box, ...]:
+        """The faces to hide on a frame, and the places that one may be in which has just been lost."""
+        assert self._veil is not None
+        self._veil.see(result.frame.media_ns, result.epoch, result.faces)
+        return tuple(self._veil.boxes(result.frame.media_ns) or ())
 
     def look(self, now_ns: int, now_wall_ns: int) -> None:
         """Find out whether the newest frame is still live; if it is not, renew the words over it once a second."""

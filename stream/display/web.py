@@ -1,57 +1,34 @@
-"""The web application: the live page, its WebSocket, and what else can be asked for."""
+"""What the overlay answers on the socket of its run: states, pictures and cards, for the process of the pages.
+
+Who may ask is checked there (stream/web/gate.py); nobody else reaches this socket.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Response, WebSocket, WebSocketDisconnect
 from starlette.responses import StreamingResponse
 
 from stream.display.board import Board
-from stream.display.security import ThisMachineOnly
 from stream.display.viewers import Offer, Viewer, Wish
 from stream.display.views import CameraView
 from stream.messages import FaceCard
 from stream.report import Report
 
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 _BOUNDARY = "frame"
 _ANSWER_WITHIN_S = 5.0
+_QUIET_S = 2.0
 
 
 def create_app(board: Board, report: Report, processes: Callable[[], Mapping[str, object]]) -> FastAPI:
     """The application over what the overlay puts up. processes: a callable that gives each process's memory."""
-    app = FastAPI(title="Unvizard", openapi_url=None, docs_url=None, redoc_url=None)
-    app.add_middleware(ThisMachineOnly)
-    static = _static_files()
-    page = _page(static.pop("index.html"), board)
-
-    @app.get("/")
-    def index() -> Response:
-        return Response(page, media_type=_TYPES[".html"])
-
-    @app.get("/static/{name}")
-    def static_file(name: str) -> Response:
-        content = static.get(name)
-        if content is None:
-            raise HTTPException(404, "no such file")
-        return Response(content, media_type=_TYPES[name[name.rindex(".") :]])
-
-    @app.get("/healthz")
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
+    app = FastAPI(title="Unvizard overlay", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/api/state")
     def state() -> Response:
@@ -78,7 +55,7 @@ def create_app(board: Board, report: Report, processes: Callable[[], Mapping[str
         if not board.viewers.add(viewer):
             raise HTTPException(503, "too many viewers")
         return StreamingResponse(
-            _multipart(board, viewer), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
+            _multipart(board, viewer, name), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         )
 
     @app.get("/api/cards/{camera}/{track}/original.png")
@@ -149,9 +126,16 @@ async def _send(socket: WebSocket, viewer: Viewer) -> None:
         pass
 
 
-async def _multipart(board: Board, viewer: Viewer) -> AsyncIterator[bytes]:
+async def _multipart(board: Board, viewer: Viewer, camera: str) -> AsyncIterator[bytes]:
+    """Pictures for as long as there is the camera; one that shows nothing new says so once a second."""
     try:
-        while (item := await viewer.next()) is not None:
+        while camera in board.cameras:
+            try:
+                item = await asyncio.wait_for(viewer.next(), _QUIET_S)
+            except TimeoutError:
+                continue
+            if item is None:
+                return
             if isinstance(item, Offer):
                 length = len(item.jpeg)
                 head = f"--{_BOUNDARY}\r\ncontent-type: image/jpeg\r\ncontent-length: {length}\r\n\r\n"
@@ -174,18 +158,3 @@ def _card(board: Board, camera: str, track: int) -> FaceCard:
     if card is None:
         raise HTTPException(404, "no card of that track")
     return card
-
-
-def _static_files() -> dict[str, bytes]:
-    folder = files("stream.display") / "static"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith(tuple(_TYPES))}
-
-
-def _page(template: bytes, board: Board) -> bytes:
-    """The page, with plain streams for browsers without scripts."""
-    pictures = "".join(
-        f'<figure><img src="/api/cameras/{html.escape(name)}/stream.mjpg" alt="{html.escape(name)}">'
-        f"<figcaption>{html.escape(name)}</figcaption></figure>"
-        for name in board.cameras
-    )
-    return template.replace(b"<!-- plain streams -->", pictures.encode())

@@ -49,6 +49,11 @@ class Keeping:
         self._lost = 0
         self.trouble = ""  # why nothing is kept now
         self._notes: dict[str, None] = {}
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Keep what is seen by the cameras of these settings from now on."""
+        self._settings = settings
         kept = [camera.name for camera in settings.cameras if settings.recording_mode(camera.name) != "off"]
         self._with_frames = frozenset(kept)
         everyone = [camera.name for camera in settings.cameras]

@@ -8,6 +8,7 @@ import time
 
 import msgspec
 
+from stream.changes import Changes
 from stream.config import Settings
 from stream.messages import CameraRecording, FrameResult, Packet, RecorderStatus
 from stream.recording.camera import CameraRecorder
@@ -23,17 +24,15 @@ _STUCK_NS = 3_000_000_000
 
 
 class Recorder:
-    """Takes from an intake, and writes."""
+    """Takes from an intake, and writes. changes: settings with other cameras, which it goes on with."""
 
     def __init__(self, settings: Settings, folder: RecordingsFolder, intake: Intake) -> None:
-        self._settings, self._intake = settings, intake
-        self._cameras = {
-            camera.name: CameraRecorder(
-                camera.name, settings.recording_mode(camera.name), settings.recording, folder
-            )
-            for camera in settings.cameras
-        }
+        self._folder, self._intake = folder, intake
+        self._cameras: dict[str, CameraRecorder] = {}
+        self._leaving: list[CameraRecorder] = []  # whose last files the archive has not been told of
+        self.changes = Changes()
         self._keeping = Keeping(settings, folder, lambda camera, wall_ns, rule: self._trigger(camera))
+        self._follow(settings, time.monotonic_ns())
         self._by_faces = not settings.events.rules
         self._kept_ns = 0
         self._stop = threading.Event()
@@ -76,7 +75,7 @@ class Recorder:
             now_ns = time.monotonic_ns()
             for camera in self._cameras.values():
                 camera.finish(now_ns)
-            self._keeping.close(self._cameras.values())
+            self._keeping.close(self._all())
             self._status = self._say(now_ns)
         except BaseException as error:
             self.failure = error
@@ -86,6 +85,8 @@ class Recorder:
 
     def turn(self, wait_s: float) -> bool:
         """Take what waits, for up to wait_s, and write it. False when nothing came."""
+        if changed := self.changes.take():
+            self._follow(changed, time.monotonic_ns())
         items = self._intake.take(wait_s)
         for item in items:
             self._take(item)
@@ -94,9 +95,29 @@ class Recorder:
             camera.turn(now_ns)
         if now_ns - self._kept_ns >= _KEEP_EVERY_NS:
             self._kept_ns = now_ns
-            self._keeping.keep(self._cameras.values(), now_ns)
+            self._keeping.keep(self._all(), now_ns)
+            self._leaving = [camera for camera in self._leaving if camera.entries]
             self._status = self._say(time.monotonic_ns())
         return bool(items)
+
+    def _follow(self, settings: Settings, now_ns: int) -> None:
+        """Record the cameras of these settings: the files of those that stay as they were go on."""
+        before, self._cameras = self._cameras, {}
+        for camera in settings.cameras:
+            mode, known = settings.recording_mode(camera.name), before.get(camera.name)
+            if known and known.mode == mode:
+                self._cameras[camera.name] = before.pop(camera.name)
+            else:
+                self._cameras[camera.name] = CameraRecorder(
+                    camera.name, mode, settings.recording, self._folder
+                )
+        for gone in before.values():
+            gone.finish(now_ns)
+            self._leaving.append(gone)
+        self._keeping.follow(settings)
+
+    def _all(self) -> list[CameraRecorder]:
+        return [*self._leaving, *self._cameras.values()]
 
     def _take(self, item: Item) -> None:
         match item:

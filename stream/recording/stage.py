@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from stream.bus import ARCHIVE, RESULTS, Inbox, Outbox
+from stream.changes import Changes
 from stream.config import Settings
 from stream.messages import AnyMessage, FaceCard, FaceLook, FrameResult, InferenceStatus, Packet
 from stream.recording.disk import RecordingsFolder
@@ -29,8 +30,17 @@ _LAST_WORDS_MS = 100  # at the end: how long the bus must be quiet
 _FINISH_WITHIN_S = 6.0
 
 
-def run(settings: Settings, directory: Path, stop: threading.Event, beat: Callable[[], None]) -> None:
-    """Record until `stop` is set; then write what waits. beat is called some twenty times a second."""
+def run(
+    settings: Settings,
+    directory: Path,
+    stop: threading.Event,
+    beat: Callable[[], None],
+    changes: Changes | None = None,
+) -> None:
+    """Record until `stop` is set; then write what waits. beat is called some twenty times a second.
+
+    changes: settings with other cameras, to go on with.
+    """
     cv2.setNumThreads(1)
     inbox, outbox = Inbox(directory, ARCHIVE), Outbox(directory, RESULTS)
     intake = Intake()
@@ -41,6 +51,9 @@ def run(settings: Settings, directory: Path, stop: threading.Event, beat: Callab
     try:
         while not stop.wait(_POLL_S):
             beat()
+            if changes and (changed := changes.take()):
+                entrance.follow(changed)
+                recorder.changes.put(changed)
             for message in inbox.drain(0):
                 entrance.take(message)
             if recorder.failure:
@@ -64,10 +77,13 @@ class _Entrance:
 
     def __init__(self, settings: Settings, directory: Path, intake: Intake) -> None:
         self._intake = intake
+        self._motion = MotionWatch(directory)
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
         self._moving = {
             camera.name for camera in settings.cameras if settings.recording_mode(camera.name) == "motion"
         }
-        self._motion = MotionWatch(directory)
 
     def take(self, message: AnyMessage) -> None:
         match message:

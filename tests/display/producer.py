@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines.masks.state import MaskState
 from stream.bus import RESULTS, Outbox
+from stream.changes import Changes
 from stream.config import Settings, parse
 from stream.display import stage
 from stream.heartbeat import Heartbeat
@@ -31,6 +32,7 @@ from stream.messages import (
     TrackedFace,
 )
 from stream.ring import FrameRing
+from stream.web import stage as web
 
 FRAME_NS = 40_000_000
 
@@ -53,7 +55,7 @@ def face(
 def settings(*cameras: str) -> Settings:
     """Settings with these cameras and a page at any free port."""
     named = [{"name": name, "url": f"rtsp://127.0.0.1/{name}"} for name in cameras]
-    return parse({"cameras": named, "display": {"port": 0}}, "test")
+    return parse({"cameras": named, "display": {"port": 0}, "accounts": {"sign_in": False}}, "test")
 
 
 class Producer:
@@ -145,7 +147,7 @@ class Producer:
 
 @dataclass
 class Stage:
-    """An overlay stage that runs in this process."""
+    """An overlay and the pages before it, both in this process."""
 
     url: str = ""
     error: BaseException | None = None
@@ -153,14 +155,15 @@ class Stage:
     first_pictures: int = 0
     up: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
+    stop_pages: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
 
     def end(self) -> None:
-        """Stop it as the supervisor does, and wait."""
-        self.stop.set()
-        assert self.thread
-        self.thread.join(15)
-        assert not self.thread.is_alive()
+        """Stop the overlay and then the pages as the supervisor does, and wait."""
+        for stop, thread in zip((self.stop, self.stop_pages), self.threads, strict=True):
+            stop.set()
+            thread.join(15)
+            assert not thread.is_alive()
         if self.error:
             raise self.error
 
@@ -173,8 +176,10 @@ def running_stage(
     report: Path | None = None,
     output: Path | None = None,
 ) -> Iterator[Stage]:
-    """The stage, from its page being served until it has stopped."""
+    """The stages, from their page being served until they have stopped."""
     made = Stage()
+    store = wanted.accounts.model_copy(update={"store": directory / "accounts.sqlite3"})
+    wanted = wanted.model_copy(update={"accounts": store})
 
     def ready(url: str) -> None:
         made.url = url
@@ -186,21 +191,34 @@ def running_stage(
     def first() -> None:
         made.first_pictures += 1
 
-    def work() -> None:
-        Heartbeat(directory, "overlay")
+    def guarded(work: Callable[[], None]) -> None:
         try:
-            stage.run(wanted, directory, delivery, report, output, made.stop, ready, beat, first)
+            work()
         except BaseException as error:
             made.error = error
             made.up.set()
 
-    made.thread = threading.Thread(target=work)
-    made.thread.start()
+    changes = Changes()
+
+    def tell(cameras: list[dict[str, object]]) -> None:  # as the supervisor does
+        changes.put(parse({**wanted.model_dump(mode="json"), "cameras": cameras}, "test"))
+
+    def draw() -> None:
+        Heartbeat(directory, "overlay")
+        stage.run(wanted, directory, delivery, report, output, made.stop, beat, first, changes)
+
+    def serve() -> None:
+        web.run(wanted, directory, made.stop_pages, ready, tell_cameras=tell)
+
+    made.threads = [threading.Thread(target=guarded, args=(work,)) for work in (draw, serve)]
+    for thread in made.threads:
+        thread.start()
     try:
-        assert made.up.wait(15), "the stage did not start"
+        assert made.up.wait(30), "the stages did not start"
         if made.error:
             raise made.error
         yield made
     finally:
-        made.stop.set()
-        made.thread.join(15)
+        for stop, thread in zip((made.stop, made.stop_pages), made.threads, strict=True):
+            stop.set()
+            thread.join(15)

@@ -88,7 +88,7 @@ def test_the_page_and_all_it_needs_come_from_here(idle_client):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/static/page.js", "/api/state", "/nothing", "/api/cards/gate/7/original.png"]
+    "path", ["/", "/static/live.js", "/api/state", "/nothing", "/api/cards/gate/7/original.png"]
 )
 def test_every_answer_carries_the_headers_that_keep_others_out(idle_client, path):
     headers = idle_client.get(path).headers
@@ -137,7 +137,7 @@ def test_a_socket_of_another_origin_is_refused(idle):
         "/api/cards/gate/1/original.png",
         "/static/..%2f__init__.py",
         "/static/%2e%2e/stage.py",
-        "/static/index.html",
+        "/static/live.html",
         "/docs",
         "/openapi.json",
     ],

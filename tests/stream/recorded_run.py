@@ -39,6 +39,7 @@ def record(root: Path) -> Recorded:
                 "cameras": [{"name": name, "url": server.url(f"/{name}")} for name in CAMERAS],
                 "recognition": {"gallery": str(made.gallery)},
                 "display": {"port": 0},
+                "accounts": {"sign_in": False, "store": str(root / "accounts.sqlite3")},
                 "recording": {"mode": "continuous", "folder": str(made.folder), "segment_s": 10},
             },
             "test",

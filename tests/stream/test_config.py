@@ -153,9 +153,13 @@ def test_settings_cannot_be_changed() -> None:
             "display.port: input should be less than or equal to 65535, found 70000",
         ),
         (
+            {"accounts": {"sign_in": False, "two_persons": True}},
+            "accounts: two_persons must be false where sign_in is false, found true",
+        ),
+        (
             {"display": {"host": "0.0.0.0"}},
-            "display.host: must be 127.0.0.1, ::1 or localhost: the page has no accounts and so serves this machine "
-            "only (put a proxy that asks for a password in front of it to reach it from elsewhere), found '0.0.0.0'",
+            "display.host: must be 127.0.0.1, ::1 or localhost unless there are display.tls (a certificate and its "
+            "key) and accounts.sign_in: true, found '0.0.0.0' without display.tls",
         ),
         ({"cameras": [{"name": "door"}]}, "cameras.0.url: must be given"),
         (

@@ -19,7 +19,7 @@ import pytest
 
 from stream.config import Settings, parse
 from stream.run_directory import RunDirectory
-from stream.supervisor import INFERENCE, OVERLAY, Run, Supervisor
+from stream.supervisor import INFERENCE, OVERLAY, WEB, Run, Supervisor
 from tools.demo.clip import cached_clip
 from tools.demo.enrolled import enrol
 from tools.rtsp.server import RtspServer
@@ -45,6 +45,8 @@ def settings_for(gallery: Path, **urls: str) -> Settings:
             "cameras": [{"name": name, "url": url} for name, url in urls.items()],
             "recognition": {"gallery": str(gallery)},
             "display": {"port": 0},
+            "ring": {"slots": 64},  # a machine that is busy with other tests takes seconds for a frame
+            "accounts": {"sign_in": False, "store": str(gallery.with_name("accounts.sqlite3"))},
         },
         "test",
     )
@@ -155,6 +157,7 @@ def test_a_camera_is_shown_annotated_with_names_and_the_books_balance(
     assert "p@ss" not in report_file.read_text()
 
 
+@pytest.mark.timeout(400)
 def test_stages_killed_one_at_a_time_come_back_and_the_books_still_balance(
     clip: Path, gallery: Path, tmp_path: Path
 ) -> None:
@@ -164,13 +167,13 @@ def test_stages_killed_one_at_a_time_come_back_and_the_books_still_balance(
         settings = settings_for(gallery, a=camera.url("/a"), b=camera.url("/b"))
         with running(Run(settings), tmp_path) as run:
             eventually(lambda: min(run.shown("a"), run.shown("b")) > 10, 60, "both cameras shown")
-            for stage in ("capture-a", INFERENCE, OVERLAY):
+            for stage in ("capture-a", INFERENCE, OVERLAY, WEB):
                 before = run.shown("a")
                 pid = run.supervisor.pid(stage)
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
-                eventually(lambda: run.supervisor.restarts(stage) == 1, 5, f"{stage} started again")  # noqa: B023
-                eventually(lambda: run.shown("a") > before + 5, 20, f"frames after {stage} was killed")  # noqa: B023
+                eventually(lambda: run.supervisor.restarts(stage) == 1, 30, f"{stage} started again")  # noqa: B023
+                eventually(lambda: run.shown("a") > before + 5, 60, f"frames after {stage} was killed")  # noqa: B023
                 assert balanced(run.report()), stage
             assert run.report()["cameras"]["b"]["frames"]["shown"] > 20
 
@@ -197,7 +200,8 @@ def test_two_replays_of_a_recording_show_every_frame_and_give_the_same_pictures(
     clip: Path, gallery: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "site.yaml"
-    config.write_text(f"recognition:\n  gallery: {gallery}\n")
+    accounts = f"accounts:\n  sign_in: false\n  store: {tmp_path / 'accounts.sqlite3'}\n"
+    config.write_text(f"recognition:\n  gallery: {gallery}\n{accounts}")
     short = tmp_path / "short.mp4"
     _cut(clip, short, frames=60)
     hashes, reports = [], []

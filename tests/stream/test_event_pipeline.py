@@ -54,6 +54,7 @@ def test_a_person_at_a_camera_is_told_with_a_picture_although_the_recorder_was_k
                 "cameras": [{"name": "street", "url": camera.url("/street")}],
                 "recognition": {"gallery": str(tmp_path / "gallery.sqlite3")},
                 "display": {"port": 0},
+                "accounts": {"sign_in": False, "store": str(tmp_path / "accounts.sqlite3")},
                 "recording": {"folder": str(footage)},
                 "events": {
                     "rules": [{**rule, "send_to": ["hook"]}],

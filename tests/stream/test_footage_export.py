@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from stream.archive.archive import Archive
+from stream.capture.cover import Cover
 from stream.messages import TrackedFace
 from stream.recording.mp4.fragments import Fragments
 from stream.replay.anonymise import hide
@@ -248,3 +249,18 @@ def test_nothing_is_written_over_and_nothing_is_made_of_nothing(
     with pytest.raises(ExportError, match="must end after it begins"):
         exported(archive, 30, 10, tmp_path / "other.mp4", Style.PLAIN)
     assert not (tmp_path / "other.mp4").exists()
+
+
+def test_a_privacy_zone_is_black_in_what_was_recorded_before_it_was_set(
+    archive: Archive, run: int, clip: Clip, tmp_path: Path
+) -> None:
+    annotate(archive, run, "gate", list(range(10, 20)), clip, faces=lambda number: ())
+    cover = Cover([[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]])
+    path = tmp_path / "covered.mp4"
+    export(archive, "gate", wall_ns(10), wall_ns(20), path, Style.NAMES, cover=cover)
+    for _, picture in pictures(path):
+        half = picture.shape[1] // 2
+        assert picture[:, : half - 8].max() < 12 < picture[:, half + 8 :].mean()
+    with pytest.raises(ExportError, match="gate: has a privacy zone"):
+        export(archive, "gate", wall_ns(10), wall_ns(20), tmp_path / "plain.mp4", Style.PLAIN, cover=cover)
+    assert not (tmp_path / "plain.mp4").exists()

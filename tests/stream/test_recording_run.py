@@ -38,6 +38,7 @@ def settings_for(tmp_path: Path, mode: str = "continuous", **urls: str) -> Setti
             "recognition": {"gallery": str(tmp_path / "gallery.sqlite3")},
             "recording": {"mode": mode, "folder": str(tmp_path / "footage"), "keep_free_gb": 0},
             "display": {"port": 0},
+            "accounts": {"sign_in": False, "store": str(tmp_path / "accounts.sqlite3")},
         },
         "test",
     )
