@@ -116,8 +116,11 @@ NETWORKS: dict[str, Borne | Shipped] = {
         "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
     ),
     "sface-masked": Shipped("sface-masked.onnx"),
+    "landmarks": Shipped("landmarks.onnx"),
     "unmask": Shipped("unmask.onnx"),
     "maskstate": Shipped("maskstate.onnx"),
+    "authenticity": Shipped("authenticity.onnx"),
+    "gender": Shipped("gender.onnx"),
 }
 
 

@@ -90,10 +90,12 @@ class Camera(_Strict):
 
 
 class Detection(_Strict):
-    """MTCNN, and how often it searches a whole frame."""
+    """Which detector finds faces, what it takes for one, and how often it searches a whole frame."""
 
+    detector: Literal["fused", "mtcnn", "ssd", "yunet"] = "fused"
     min_face: Annotated[int, Field(ge=12, le=1000)] = 40
     thresholds: Annotated[tuple[Probability, Probability, Probability], Listed] = (0.6, 0.7, 0.7)
+    min_score: Probability = 0.6
     every_ms: Annotated[int, Field(ge=0, le=5000)] = 240
 
 
@@ -118,6 +120,32 @@ class Unmasking(_Strict):
     enabled: bool = True
     every_ms: Annotated[int, Field(ge=40, le=60000)] = 1000
     generator: LocalPath | None = None
+
+
+class Attributes(_Strict):
+    """Estimates about faces that are no identity, for a stated purpose only."""
+
+    enabled: bool = False
+    purpose: Annotated[str, Field(max_length=500)] | None = None
+    store: bool = False
+    every_ms: Annotated[int, Field(ge=40, le=60000)] = 500
+
+    @model_validator(mode="after")
+    def _for_a_purpose(self) -> Attributes:
+        if self.enabled and not (self.purpose or "").strip():
+            raise ValueError(
+                "purpose must say for which lawful purpose attributes are estimated when enabled is true, "
+                f"found {self.purpose!r}"
+            )
+        return self
+
+
+class Authenticity(_Strict):
+    """Whether a face, or the mask on it, looks photographed or painted."""
+
+    enabled: bool = False
+    every_ms: Annotated[int, Field(ge=40, le=60000)] = 1000
+    flag_at: Probability = 0.9
 
 
 class Recognition(_Strict):
@@ -145,22 +173,44 @@ class Signing(_Strict):
     key: LocalPath = Path("~/.local/share/unvizard/signing.key")
 
 
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+
+
+class Tls(_Strict):
+    """The certificate that the page shows to browsers, and its private key: PEM files."""
+
+    certificate: LocalPath
+    key: LocalPath
+
+
 class Display(_Strict):
-    """The live page."""
+    """Where the pages are served, and the pictures of the live page."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8300
+    tls: Tls | None = None
     jpeg_quality: Annotated[int, Field(ge=30, le=100)] = 80
 
-    @field_validator("host")
-    @classmethod
-    def _this_machine_only(cls, host: str) -> str:
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError(
-                "must be 127.0.0.1, ::1 or localhost: the page has no accounts and so serves this machine only "
-                "(put a proxy that asks for a password in front of it to reach it from elsewhere)"
-            )
-        return host
+    @property
+    def this_machine_only(self) -> bool:
+        """Whether nobody can reach the pages over the network."""
+        return self.host in _THIS_MACHINE
+
+
+class Accounts(_Strict):
+    """Who may use the pages."""
+
+    sign_in: bool = True
+    store: LocalPath = Path("~/.local/share/unvizard/accounts.sqlite3")
+    session_hours: Annotated[float, Field(ge=0.1, le=8760)] = 12.0
+    idle_minutes: Annotated[float, Field(ge=1, le=525600)] = 60.0
+    two_persons: bool = False
+
+    @model_validator(mode="after")
+    def _two_persons_can_be_told_apart(self) -> Accounts:
+        if self.two_persons and not self.sign_in:
+            raise ValueError("two_persons must be false where sign_in is false, found true")
+        return self
 
 
 class Ring(_Strict):
@@ -189,6 +239,20 @@ class Zone(_Strict):
     name: Name
     camera: str
     points: Annotated[tuple[tuple[Share, Share], ...], Listed, Field(min_length=3)]
+
+
+class PrivacyZone(_Strict):
+    """A part of a camera's picture that nobody is to see."""
+
+    camera: str
+    points: Annotated[tuple[tuple[Share, Share], ...], Listed, Field(min_length=3)]
+
+
+class Privacy(_Strict):
+    """What of the pictures nobody is to see."""
+
+    blur_others: bool = False
+    zones: Annotated[tuple[PrivacyZone, ...], Listed] = ()
 
 
 class Rule(_Strict):
@@ -286,18 +350,48 @@ class Settings(_Strict):
     tracking: Tracking = Tracking()
     quality: Quality = Quality()
     unmasking: Unmasking = Unmasking()
+    authenticity: Authenticity = Authenticity()
+    attributes: Attributes = Attributes()
     recognition: Recognition = Recognition()
     engines: Engines = Engines()
     signing: Signing = Signing()
     display: Display = Display()
+    accounts: Accounts = Accounts()
     ring: Ring = Ring()
     recording: Recording = Recording()
+    privacy: Privacy = Privacy()
     events: Events = Events()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Settings:
         _differ("cameras", [camera.name for camera in self.cameras])
         return self
+
+    @model_validator(mode="after")
+    def _the_network_needs_locks(self) -> Settings:
+        if not self.display.this_machine_only and not (self.display.tls and self.accounts.sign_in):
+            missing = "display.tls" if self.accounts.sign_in else "accounts.sign_in: true"
+            raise ValueError(
+                "display.host: must be 127.0.0.1, ::1 or localhost unless there are display.tls (a certificate and its "
+                f"key) and accounts.sign_in: true, found {self.display.host!r} without {missing}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _privacy_zones_hold(self) -> Settings:
+        names = {camera.name for camera in self.cameras}
+        for zone in self.privacy.zones:
+            if zone.camera in names and self.recording_mode(zone.camera) != "off":
+                raise ValueError(
+                    f"privacy.zones: {zone.camera!r} must not be recorded while it has a privacy zone, since its own "
+                    "packets are kept, in which nothing can be blacked out: give the camera recording: off, found "
+                    f"{self.recording_mode(zone.camera)}"
+                )
+        return self
+
+    def unused_privacy_zones(self) -> set[str]:
+        """The names in privacy zones that no camera has."""
+        return {zone.camera for zone in self.privacy.zones} - {camera.name for camera in self.cameras}
 
     def recording_mode(self, camera: str) -> RecordingMode:
         """How a camera is recorded: its own setting, else the one for all."""
@@ -342,6 +436,15 @@ def parse(data: dict[str, Any], origin: str) -> Settings:
     except ValidationError as error:
         lines = [_sentence(problem) for problem in error.errors()]
         raise ConfigError(f"{origin}: " + "; ".join(lines)) from None
+
+
+def problems(data: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Everything that is wrong with plain values: where (keys and indices), and the sentence that says so."""
+    try:
+        Settings.model_validate(data)
+    except ValidationError as error:
+        return [(problem["loc"], _sentence(problem)) for problem in error.errors()]
+    return []
 
 
 def _sentence(problem: Any) -> str:

@@ -16,7 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
+from engines.attributes.gender import GENDERS, GenderEstimator
+from engines.masks.authenticity import AuthenticityClassifier
+from engines.masks.authenticity import crop as authenticity_crop
 from engines.masks.state import crop as mask_crop
+from engines.recognition.embedder import laid
 from engines.recognition.evidence import RAW, SeenFace
 from engines.recognition.matcher import Matcher
 from engines.recognition.quality import Quality, measure
@@ -25,7 +29,15 @@ from engines.unmasking.claim import Signer
 from engines.unmasking.mark import marked_png
 from stream.config import Settings
 from stream.looks import make_look
-from stream.messages import Candidate, FaceCard, FaceLook, FrameReady, FrameResult, TrackedFace
+from stream.messages import (
+    Candidate,
+    FaceCard,
+    FaceLook,
+    FrameReady,
+    FrameResult,
+    GenderEstimate,
+    TrackedFace,
+)
 from stream.networks import Networks
 from stream.person import Person
 from stream.tracking import Track, Tracker
@@ -33,6 +45,8 @@ from stream.tracking import Track, Tracker
 _MASK_EVERY_NS = 160_000_000
 _MOST_EMBEDDED = 3  # faces recognised in one step; the others wait for the next
 _MOST_UNMASKED = 1
+_MOST_ESTIMATED = 2
+_MOST_DOUBTED = 2
 _SETTLED_NS = 100_000_000  # a face followed for less may be a ghost: no dear work for it yet
 _SHOWN_UNSEEN_NS = 120_000_000  # how long a face that is not seen is still drawn where it should be
 _SURE_FACE = 0.9  # a less certain find is shown once it has been seen a second time
@@ -58,7 +72,7 @@ class _Watch:
     people: dict[int, Person] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Look:
     """One visible face on one frame of this step."""
 
@@ -66,6 +80,9 @@ class _Look:
     track: Track
     person: Person
     searched: bool  # this frame's whole picture was searched: dear work that can wait does
+    refined: NDArray[np.float32] | None = (
+        None  # landmarks [5, 2] of a masked face, once something dear needs them
+    )
 
     @property
     def now_ns(self) -> int:
@@ -115,6 +132,12 @@ class Inference:
             for person in watch.people.values():
                 person.identity.use(matcher)
 
+    def follow(self, settings: Settings) -> None:
+        """Go on with the cameras of other settings, and forget those that have gone."""
+        self._settings = self._settings.model_copy(update={"cameras": settings.cameras})
+        there = {camera.name for camera in settings.cameras}
+        self._watches = {name: watch for name, watch in self._watches.items() if name in there}
+
     def step(self, pictures: Sequence[Picture]) -> tuple[list[FrameResult], list[FaceCard], list[FaceLook]]:
         """Annotate one frame of each of some cameras. Looks are made only where something is recorded."""
         self._steps += 1
@@ -123,6 +146,12 @@ class Inference:
         stamps["detect"] = self._clock_ns()
         self._judge_masks(looks)
         stamps["mask"] = self._clock_ns()
+        if self._networks.gender:
+            self._estimate(looks, self._networks.gender)
+            stamps["attributes"] = self._clock_ns()
+        if self._networks.authenticity:
+            self._doubt(looks, self._networks.authenticity)
+            stamps["authenticity"] = self._clock_ns()
         cards = self._unmask(looks)
         stamps["unmask"] = self._clock_ns()
         recognised = self._recognise(looks)
@@ -199,6 +228,36 @@ class Inference:
             look.person.believe(belief)
             look.person.mask_due_ns = look.now_ns + _MASK_EVERY_NS
 
+    # estimate attributes
+
+    def _estimate(self, looks: Sequence[_Look], estimator: GenderEstimator) -> None:
+        every_ms = self._settings.attributes.every_ms
+        due = [look for look in looks if look.due(look.person.gender_due_ns, every_ms)]
+        chosen = []
+        for look in sorted(due, key=lambda look: look.person.gender_due_ns)[:_MOST_ESTIMATED]:
+            look.person.gender_due_ns = look.now_ns + every_ms * 1_000_000
+            if measure(look.picture.rgb, look.track.landmarks).unfit(self._settings.quality) is None:
+                chosen.append(look)
+        if chosen:
+            crops = np.stack([self._aligned(look) for look in chosen])
+            for look, belief in zip(chosen, estimator.estimate(crops), strict=True):
+                look.person.estimate(belief)
+
+    # doubt authenticity
+
+    def _doubt(self, looks: Sequence[_Look], classifier: AuthenticityClassifier) -> None:
+        every_ms = self._settings.authenticity.every_ms
+        due = [look for look in looks if look.due(look.person.synthetic_due_ns, every_ms)]
+        chosen = []
+        for look in sorted(due, key=lambda look: look.person.synthetic_due_ns)[:_MOST_DOUBTED]:
+            look.person.synthetic_due_ns = look.now_ns + every_ms * 1_000_000
+            if measure(look.picture.rgb, look.track.landmarks).unfit(self._settings.quality) is None:
+                chosen.append(look)
+        if chosen:
+            crops = np.stack([authenticity_crop(look.picture.rgb, look.track.landmarks) for look in chosen])
+            for look, probability in zip(chosen, classifier.classify(crops), strict=True):
+                look.person.doubt(float(probability))
+
     # unmask
 
     def _unmask(self, looks: Sequence[_Look]) -> list[FaceCard]:
@@ -210,7 +269,7 @@ class Inference:
         if not due:
             return []
         crops = np.stack(
-            [warp(look.picture.rgb, face_transform(look.track.landmarks), FACE_SIZE) for look in due]
+            [warp(look.picture.rgb, face_transform(self._landmarks(look)), FACE_SIZE) for look in due]
         )
         made = self._networks.unmasker.unmask(crops)
         cards = []
@@ -249,13 +308,35 @@ class Inference:
 
     def _embed(self, chosen: Sequence[tuple[_Look, Quality]]) -> list[_Recognised]:
         """One batch: each face as seen and, where it has just been unmasked, its reconstruction too."""
-        vectors = self._networks.evidence.looks([_seen(look) for look, _ in chosen])
+        vectors = self._networks.evidence.looks([self._seen(look) for look, _ in chosen])
         for (look, quality), of_face in zip(chosen, vectors, strict=True):
             look.person.recognise(look.now_ns, of_face, quality.weight)
         return [
             _Recognised(look, quality, of_face[RAW])
             for (look, quality), of_face in zip(chosen, vectors, strict=True)
         ]
+
+    def _seen(self, look: _Look) -> SeenFace:
+        """The face in the recognition frame, with the reconstruction that was made of this very picture."""
+        person = look.person
+        fresh = person.reconstructed_ns == look.now_ns
+        guess = person.reconstruction if fresh else None
+        return SeenFace(
+            self._aligned(look), person.masked, None if guess is None else laid(guess, self._landmarks(look))
+        )
+
+    def _aligned(self, look: _Look) -> NDArray[np.uint8]:
+        """The face in the recognition frame, uint8 RGB [112, 112, 3]."""
+        return warp(look.picture.rgb, recognition_transform(self._landmarks(look)), RECOGNITION_SIZE)
+
+    def _landmarks(self, look: _Look) -> NDArray[np.float32]:
+        """The landmarks [5, 2] by which a face is cut out: under a mask the detector's do not hold."""
+        if not look.person.masked:
+            return look.track.landmarks
+        if look.refined is None:
+            landmarks = look.track.landmarks[None]
+            look.refined = self._networks.landmarks.refine(look.picture.rgb, landmarks)[0]
+        return look.refined
 
     # keep
 
@@ -282,7 +363,7 @@ class Inference:
             best.due_ns = look.now_ns + every_ns
             quality = measure(look.picture.rgb, look.track.landmarks)
             if quality.unfit(self._settings.quality) is None and best.surpassed_by(quality.weight):
-                seen = SeenFace(_seen(look).crop, masked=False)  # footage is searched by the face as it is
+                seen = SeenFace(self._aligned(look), masked=False)  # footage is searched by the face as it is
                 return [_Recognised(look, quality, self._networks.evidence.looks([seen])[0][RAW])]
         return []
 
@@ -305,7 +386,7 @@ class Inference:
         watch = self._watches[picture.frame.camera]
         recently = picture.frame.media_ns - _SHOWN_UNSEEN_NS
         faces = tuple(
-            _tracked_face(track, watch.people[track.id])
+            _tracked_face(track, watch.people[track.id], self._settings.authenticity.flag_at)
             for track in watch.tracker.clear()
             if track.seen_ns >= recently and track.id in watch.people
             if track.score >= _SURE_FACE or track.seen_ns > track.born_ns
@@ -321,16 +402,7 @@ class Inference:
         )
 
 
-def _seen(look: _Look) -> SeenFace:
-    """The face in the recognition frame, with the reconstruction that was made of this very picture."""
-    person = look.person
-    transform = recognition_transform(look.track.landmarks, person.masked)
-    crop = warp(look.picture.rgb, transform, RECOGNITION_SIZE)
-    fresh = person.reconstructed_ns == look.now_ns
-    return SeenFace(crop, person.masked, person.reconstruction if fresh else None)
-
-
-def _tracked_face(track: Track, person: Person) -> TrackedFace:
+def _tracked_face(track: Track, person: Person, flag_at: float) -> TrackedFace:
     state = person.identity.state
     belief = person.mask_belief
     return TrackedFace(
@@ -344,11 +416,19 @@ def _tracked_face(track: Track, person: Person) -> TrackedFace:
         person=state.person,
         probability=state.probability,
         candidates=tuple(
-            Candidate(candidate.person, candidate.probability, candidate.evidence)
+            Candidate(candidate.person, candidate.probability, candidate.evidence, candidate.as_seen)
             for candidate in state.candidates
         ),
         unfit=person.unfit,
+        gender=_gender(person),
+        synthetic=person.synthetic,
+        flagged=person.synthetic is not None and person.synthetic >= flag_at,
     )
+
+
+def _gender(person: Person) -> GenderEstimate | None:
+    belief = person.gender_belief
+    return None if belief is None else GenderEstimate(GENDERS[int(belief.argmax())], float(belief.max()))
 
 
 def _png(crop: NDArray[np.uint8]) -> bytes:

@@ -19,7 +19,9 @@ from engines.recognition.gallery import GalleryError
 from engines.recognition.matcher import Matcher
 from engines.signing import SigningError, SigningKey
 from engines.unmasking.claim import Signer
+from stream.attributes import log_purpose, without_estimates
 from stream.bus import ARCHIVE, FRAMES, RESULTS, Inbox, Outbox
+from stream.changes import Changes
 from stream.config import Settings
 from stream.embedders import open_evidence
 from stream.fault import Fault
@@ -82,9 +84,18 @@ class Waiting:
 
 
 def run(
-    settings: Settings, directory: Path, delivery: str, stop: threading.Event, beat: Callable[[], None]
+    settings: Settings,
+    directory: Path,
+    delivery: str,
+    stop: threading.Event,
+    beat: Callable[[], None],
+    changes: Changes,
 ) -> None:
-    """Annotate frames until `stop` is set. Raises Fault when networks, calibration or gallery cannot be used."""
+    """Annotate frames until `stop` is set. Raises Fault when networks, calibration or gallery cannot be used.
+
+    changes: settings with other cameras; frames come from whichever camera sends some, so all that is done is to forget
+    those that have gone, and to tell the recorder from when on there is one.
+    """
     cv2.setNumThreads(1)
     inbox, outbox = Inbox(directory, FRAMES), Outbox(directory, RESULTS)
     archive = Outbox(directory, ARCHIVE) if settings.recording_active else None
@@ -93,6 +104,7 @@ def run(
         # The same recording must give the same annotations, so a replay does not begin on another engine.
         building = Building.BEHIND if delivery == "newest" else Building.NOW
         networks = load_networks(settings, lambda name, share: beat(), building)
+        purpose = log_purpose(settings)
         generator = networks.engines["unmask"].model_sha256 if networks.unmasker else ""
         evidence = networks.evidence
         gallery = GalleryWatch(
@@ -107,7 +119,7 @@ def run(
     signer, unsigned = open_signer(settings, generator)
     inference = Inference(settings, networks, gallery.matcher, epoch=time.time_ns(), signer=signer)
     waiting = Waiting(live=delivery == "newest")
-    reporter = _Reporter(outbox, archive, networks, unsigned)
+    reporter = _Reporter(outbox, archive, networks, (*unsigned, *purpose))
     log.info("inference: ready, %d people enrolled", gallery.people)
     try:
         while not stop.is_set():
@@ -121,10 +133,17 @@ def run(
                     outbox.send(message)
                 if archive:
                     # Results first: they say which tracks the pictures belong to.
-                    for_archive: list[AnyMessage] = [*results, *cards, *looks]
+                    keep = results if settings.attributes.store else map(without_estimates, results)
+                    for_archive: list[AnyMessage] = [*keep, *cards, *looks]
                     reporter.not_archived += sum(not archive.send(message) for message in for_archive)
                 reporter.worked(time.monotonic() - began)
+            if changed := changes.take():
+                settings = changed
+                inference.follow(settings)
+                if settings.recording_active and archive is None:
+                    archive = reporter.archive = Outbox(directory, ARCHIVE)
             if reporter.due():
+                rings.keep({camera.name for camera in settings.cameras})
                 if gallery.refresh():
                     inference.use(gallery.matcher)
                 reporter.report(gallery.matcher, gallery.notes)
@@ -171,7 +190,7 @@ class _Reporter:
     def __init__(
         self, outbox: Outbox, archive: Outbox | None, networks: Networks, notes: Sequence[str]
     ) -> None:
-        self._outbox, self._archive = outbox, archive
+        self._outbox, self.archive = outbox, archive
         self._networks, self._notes = networks, tuple(notes)
         self.not_archived = 0  # messages that the recorder did not take
         self._busy_s = 0.0
@@ -197,5 +216,5 @@ class _Reporter:
             calibration=matcher.calibration.sha256,
         )
         self._outbox.send(status)
-        if self._archive:
-            self._archive.send(status)
+        if self.archive:
+            self.archive.send(status)

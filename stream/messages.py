@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from engines.attributes.gender import Gender
 from engines.masks.state import MaskState
 
 
@@ -53,19 +54,28 @@ class FrameReady(Message, frozen=True):
     captured_ns: int  # monotonic: decoded, in the ring
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     """One enrolled person a face may be.
 
     probability: calibrated, 0..1, over "this person, another enrolled one, or nobody enrolled".
     evidence: similarity by kind of evidence ("raw", "unmasked"), each on its own; cosine, -1..1.
+    as_seen: the probability before the reconstruction was looked at, which can only lower it; None where none counted.
     """
 
     person: str
     probability: float
     evidence: dict[str, float]
+    as_seen: float | None = None
 
 
-class TrackedFace(msgspec.Struct, frozen=True):
+class GenderEstimate(msgspec.Struct, frozen=True):
+    """Which gender a face reads as to a network; probability: calibrated, 0.5..1."""
+
+    gender: Gender
+    probability: float
+
+
+class TrackedFace(msgspec.Struct, frozen=True, omit_defaults=True):
     """A face on one frame."""
 
     track: int
@@ -79,6 +89,11 @@ class TrackedFace(msgspec.Struct, frozen=True):
     probability: float | None  # of the decision, calibrated; None while undecided
     candidates: tuple[Candidate, ...]
     unfit: str | None  # why this face is not worth recognising now: "too small", "blurred", ...
+    gender: GenderEstimate | None = None  # where attributes are switched on
+    synthetic: float | None = (
+        None  # how probable it is that face or mask is painted, where authenticity is switched on
+    )
+    flagged: bool = False  # whether that is as probable as the settings ask for
 
 
 class FrameResult(Message, frozen=True):

@@ -5,31 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from engines.attributes.gender import GenderEstimator
 from engines.backends import Building, Engine, open_engine
-from engines.detection.mtcnn import MTCNN
+from engines.detection.detectors import Detector, make_detector, networks_of
+from engines.detection.landmarks import LandmarkRefiner
+from engines.masks.authenticity import AuthenticityClassifier
 from engines.masks.state import MaskStateClassifier
 from engines.models import Model, from_file, prepare
 from engines.recognition.evidence import EvidenceMaker
 from engines.unmasking.generator import Unmasker
-from stream.config import Settings
+from stream.config import Detection, Settings
 from stream.embedders import EMBEDDERS, evidence_of
 from stream.messages import EngineInfo
-
-_DETECTOR = ("pnet", "rnet", "onet")
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The networks of the pipeline, ready to run. unmasker is None when unmasking is switched off.
+    """The networks of the pipeline, ready to run. What is switched off is None.
 
     opened: the engine of each, by name.
     """
 
-    detector: MTCNN
+    detector: Detector
+    landmarks: LandmarkRefiner
     mask_state: MaskStateClassifier
     unmasker: Unmasker | None
     evidence: EvidenceMaker
     opened: Mapping[str, Engine]
+    gender: GenderEstimator | None = None
+    authenticity: AuthenticityClassifier | None = None
 
     @property
     def engines(self) -> dict[str, EngineInfo]:
@@ -48,11 +52,22 @@ class Networks:
 
 def models_of(settings: Settings, progress: Callable[[str, float], None]) -> dict[str, Model]:
     """The networks that these settings need, by name, made where the cache lacks them. Raises ModelError."""
-    names = [*_DETECTOR, "maskstate", *(["unmask"] if settings.unmasking.enabled else []), *EMBEDDERS]
+    names = [*networks_of(settings.detection.detector), "landmarks", "maskstate", *EMBEDDERS]
+    names += ["unmask"] if settings.unmasking.enabled else []
+    names += ["gender"] if settings.attributes.enabled else []
+    names += ["authenticity"] if settings.authenticity.enabled else []
     models = prepare(settings.engines.cache, names, progress)
     if settings.unmasking.enabled and settings.unmasking.generator:
         models["unmask"] = from_file("unmask", settings.unmasking.generator)
     return models
+
+
+def open_detector(
+    detection: Detection, opened: Mapping[str, Engine], min_face: float | None = None
+) -> Detector:
+    """The detector of the settings. opened: at least its networks. min_face: another one than the settings', pixels."""
+    smallest = detection.min_face if min_face is None else min_face
+    return make_detector(detection.detector, opened, smallest, detection.thresholds, detection.min_score)
 
 
 def load_networks(
@@ -72,11 +87,13 @@ def load_networks(
             model, chosen.backend, chosen.precision, chosen.threads, chosen.cache, building
         )
     progress("", 1.0)
-    detection = settings.detection
     return Networks(
-        detector=MTCNN({name: opened[name] for name in _DETECTOR}, detection.min_face, detection.thresholds),
+        detector=open_detector(settings.detection, opened),
+        landmarks=LandmarkRefiner(opened["landmarks"]),
         mask_state=MaskStateClassifier(opened["maskstate"]),
         unmasker=Unmasker(opened["unmask"]) if "unmask" in opened else None,
         evidence=evidence_of(opened),
         opened=opened,
+        gender=GenderEstimator(opened["gender"]) if "gender" in opened else None,
+        authenticity=AuthenticityClassifier(opened["authenticity"]) if "authenticity" in opened else None,
     )

@@ -56,14 +56,16 @@ def title(face: TrackedFace) -> str:
 
 
 def remark(face: TrackedFace) -> str:
-    """What to know beside it: the mask, and why the face is not being recognised now."""
+    """What to know beside it: the mask, why the face is not being recognised now, and what is estimated of it."""
     said = {
         MaskState.NONE: "no mask",
         MaskState.WORN: "masked, reduced reliability",
         MaskState.WORN_WRONGLY: "mask worn wrongly, reduced reliability",
         None: "",
     }[face.mask]
-    return " · ".join(part for part in (said, face.unfit or "") if part)
+    synthetic = "looks synthetic" if face.flagged else ""
+    estimate = f"est. {face.gender.gender} {percent(face.gender.probability)}" if face.gender else ""
+    return " · ".join(part for part in (said, synthetic, face.unfit or "", estimate) if part)
 
 
 def percent(probability: float) -> str:
@@ -232,7 +234,7 @@ def _label(
     big, small = _size(width, density, 1 / 64, 12), _size(width, density, 1 / 86, 11)
     pad = max(3, big // 3)
     lines = [(title(face), big, _INK, 600)]
-    if remark(face) and (is_masked(face) or width >= _SMALL_PICTURE * density):
+    if remark(face) and (is_masked(face) or face.flagged or width >= _SMALL_PICTURE * density):
         lines.append((remark(face), small, _DIM_INK, 400))
     fitted = [
         (_fitted(text, size, weight, width - 4 * pad), size, ink, weight) for text, size, ink, weight in lines

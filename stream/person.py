@@ -14,6 +14,8 @@ from engines.recognition.track import TrackIdentity
 from stream.looks import BestLook
 
 _MASK_MEMORY = 0.7  # share of the old belief that stays when a look is added
+_GENDER_MEMORY = 0.8
+_SYNTHETIC_MEMORY = 0.7
 _PATIENCE = 4, 16  # a face that is decided is looked at so many times less often: at first, and in the end
 
 
@@ -32,6 +34,10 @@ class Person:
     reconstruction: NDArray[np.uint8] | None = None  # RGB [128, 128, 3], of the newest unmasking
     reconstructed_ns: int = 0
     best_look: BestLook = field(default_factory=BestLook)
+    gender_belief: NDArray[np.float32] | None = None  # float32 [2], in the order of GENDERS
+    gender_due_ns: int = 0
+    synthetic: float | None = None  # probability that face or mask is painted
+    synthetic_due_ns: int = 0
 
     @property
     def mask(self) -> MaskState | None:
@@ -66,6 +72,16 @@ class Person:
         self.mask_belief = _MASK_MEMORY * old + (1 - _MASK_MEMORY) * belief
         if self.masked != masked:
             self._look_now()
+
+    def estimate(self, belief: NDArray[np.float32]) -> None:
+        """Take in one look at what the face reads as, float32 [2] in the order of GENDERS."""
+        old = belief if self.gender_belief is None else self.gender_belief
+        self.gender_belief = _GENDER_MEMORY * old + (1 - _GENDER_MEMORY) * belief
+
+    def doubt(self, probability: float) -> None:
+        """Take in one look at whether the face, or its mask, is painted."""
+        old = probability if self.synthetic is None else self.synthetic
+        self.synthetic = _SYNTHETIC_MEMORY * old + (1 - _SYNTHETIC_MEMORY) * probability
 
     def see(self, visible: bool) -> None:
         """Take note of whether the face is seen. One that comes back may be another."""

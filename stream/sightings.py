@@ -15,7 +15,11 @@ _OVER_AFTER_NS = 10_000_000_000  # of media time: a track that was not seen for 
 
 
 class Sighting(msgspec.Struct):
-    """A track. person and probability are of the newest decision; mask is the newest state that was judged."""
+    """A track. person and probability are of the newest decision; mask is the newest state that was judged.
+
+    synthetic: the newest probability that face or mask is painted, None where that was not looked at. flagged: whether
+    it was ever as probable as the settings ask for.
+    """
 
     track: int
     decision: Literal["person", "nobody", "undecided"]
@@ -25,6 +29,8 @@ class Sighting(msgspec.Struct):
     first_wall_ns: int
     last_wall_ns: int
     last_media_ns: int
+    synthetic: float | None = None
+    flagged: bool = False
 
     @property
     def masked(self) -> bool:
@@ -113,6 +119,8 @@ def _update(sighting: Sighting, face: TrackedFace) -> None:
     sighting.decision, sighting.person, sighting.probability = face.decision, face.person, face.probability
     if face.mask is not None:
         sighting.mask = face.mask
+    if face.synthetic is not None:
+        sighting.synthetic, sighting.flagged = face.synthetic, sighting.flagged or face.flagged
 
 
 def _kinds(sighting: Sighting) -> list[str]:

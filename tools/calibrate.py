@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from engines.backends import open_engine
-from engines.detection.mtcnn import MTCNN
+from engines.detection.detectors import networks_of
+from engines.detection.landmarks import LandmarkRefiner
 from engines.masks.synthesis import draw_mask
 from engines.masks.templates import apply_template, read_templates
 from engines.models import prepare
@@ -31,6 +32,7 @@ from engines.recognition.calibration import CLEAN, MODELS, PATH, Calibration
 from engines.unmasking.generator import Unmasker
 from stream.config import Settings
 from stream.embedders import EMBEDDERS, evidence_of
+from stream.networks import open_detector
 from tools.calibration.card import About, Measured, card
 from tools.calibration.fit import Fitted, fit
 from tools.calibration.gather import compare, gather, pictures
@@ -68,12 +70,16 @@ def calibrate(
 ) -> None:
     """Fit, measure, write calibration.json and its card."""
     settings, began = Settings(), time.monotonic()
-    models = prepare(settings.engines.cache, ("pnet", "rnet", "onet", "unmask", *EMBEDDERS))
+    models = prepare(
+        settings.engines.cache,
+        (*networks_of(settings.detection.detector), "landmarks", "unmask", *EMBEDDERS),
+    )
     engines = {name: open_engine(model, cache=settings.engines.cache) for name, model in models.items()}
-    detector = MTCNN({n: engines[n] for n in ("pnet", "rnet", "onet")}, settings.detection.min_face)
+    detector = open_detector(settings.detection, engines)
     unmasker = Unmasker(engines["unmask"])
     chain = Chain(
         detector,
+        LandmarkRefiner(engines["landmarks"]),
         evidence_of(engines),
         lambda crops: unmasker.unmask(crops).pictures,
         settings.quality,

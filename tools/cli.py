@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -26,6 +26,10 @@ from stream.config import ConfigError, Settings, load, parse
 from stream.fault import Fault
 from stream.session import serve
 from stream.supervisor import Run
+from stream.web.opening import first_words
+from stream.web.store import StoreError
+from tools.accounts import accounts
+from tools.check_authenticity import authenticity
 from tools.demo.command import demo
 from tools.doctor import doctor
 from tools.engines import engines
@@ -41,11 +45,13 @@ from tools.verify import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(people, name="people", help="Enrol people, list them, remove them.")
+app.add_typer(accounts, name="accounts", help="Who may sign in to the pages, API keys, and the log.")
 app.add_typer(engines, name="engines", help="Compile the networks, list, check and clean what is compiled.")
 app.add_typer(footage, name="footage", help="Search the recordings, and see what was told of them.")
 app.command()(demo)
 app.command()(doctor)
 app.command()(verify)
+app.command()(authenticity)
 console = Console(stderr=True)
 
 Config = Annotated[Path | None, typer.Option(help="Settings in YAML; configs/default.yaml explains each.")]
@@ -80,7 +86,7 @@ def run(
     if not settings.cameras:
         _fail("no camera: name one as rtsp://user:password@host/path, or give --config with cameras in it")
     prepare_with_progress(settings, console)
-    if not serve(Run(settings, report=report), seconds, _announce):
+    if not serve(Run(settings, config, report=report), seconds, _announcing(settings)):
         raise typer.Exit(1)
 
 
@@ -129,7 +135,7 @@ def replay(
             replay_anew(wish)
         else:
             settings = _settings(config, [], "tcp", port, only_urls=True)
-            replay_footage(wish, settings, real_time, report, _announce)
+            replay_footage(wish, settings, real_time, report, _announcing(settings))
         return
     if not file.is_file():
         _fail(f"{file}: must be a file or a folder of recordings that exists")
@@ -143,9 +149,8 @@ def replay(
     except SourceError as error:
         _fail(str(error))
     prepare_with_progress(settings, console, live=False)
-    if not serve(
-        Run(settings, live=False, real_time=real_time, report=report, output=output), None, _announce
-    ):
+    run = Run(settings, live=False, real_time=real_time, report=report, output=output)
+    if not serve(run, None, _announcing(settings)):
         raise typer.Exit(1)
 
 
@@ -181,8 +186,15 @@ def _name(url: str, taken: list[str]) -> str:
     return next(name for name in itertools.chain([first], numbered) if name and name not in taken)
 
 
-def _announce(url: str) -> None:
-    console.print(f"Live page: [bold]{url}[/bold]   (Ctrl-C stops everything)")
+def _announcing(settings: Settings) -> Callable[[str], None]:
+    """Tells where the pages are, and how to sign in for the first time."""
+
+    def announce(url: str) -> None:
+        console.print(f"Live page: [bold]{url}[/bold]   (Ctrl-C stops everything)")
+        for line in first_words(settings, url, console.is_terminal):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return announce
 
 
 def _refuse(why: str, options: Mapping[str, object]) -> None:
@@ -202,7 +214,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app()
-    except (EngineError, Fault, GalleryError, ModelError) as error:
+    except (EngineError, Fault, GalleryError, ModelError, StoreError) as error:
         console.print(f"[red]{escape(str(error))}[/red]", highlight=False)
         sys.exit(1)
 

@@ -55,7 +55,8 @@ def play(
     with _sentences(), Archive.open(wish.folder) as archive:
         selection, cameras = wish.selection(), _cameras(archive, wish)
         _log(archive, "played", selection, cameras)
-        places = [{"name": name, "url": str(wish.folder.absolute())} for name in cameras]
+        folder = str(wish.folder.absolute())
+        places = [{"name": name, "url": folder, "recording": "off"} for name in cameras]
         settings = parse({**settings.model_dump(mode="json"), "cameras": places}, str(wish.folder))
     run = Run(settings, live=False, real_time=real_time, report=report, output=wish.output, footage=selection)
     if not serve(run, None, announce):

@@ -117,6 +117,18 @@ def classes(inputs: Array, wanted: Sequence[Array], found: Sequence[Array]) -> l
     ]
 
 
+def painted(inputs: Array, wanted: Sequence[Array], found: Sequence[Array]) -> list[Measure]:
+    """Authenticity: one output [N, 1], a calibrated probability that people are shown."""
+    return [Measure("probability off by", _greatest(np.abs(wanted[0] - found[0])), 0.02, False)]
+
+
+def landmarks(inputs: Array, wanted: Sequence[Array], found: Sequence[Array]) -> list[Measure]:
+    """Landmarks: one output [N, 10], pixels of a crop where the eyes of a mean face are 26 apart. Half a pixel is what
+    two looks at the same face differ by anyway.
+    """
+    return [Measure("landmarks off by", _greatest(np.abs(wanted[0] - found[0])), 0.5, False, " px")]
+
+
 def outputs(inputs: Array, wanted: Sequence[Array], found: Sequence[Array]) -> list[Measure]:
     """Any other network: each output the same to 1 % of the range that it has."""
     off = [_greatest(np.abs(a - b)) / max(float(np.ptp(a)), 1e-6) for a, b in zip(wanted, found, strict=True)]
@@ -131,7 +143,10 @@ RULES: dict[str, Rule] = {
     "sface-masked": embedding,
     "facenet": embedding,
     "unmask": reconstruction,
+    "landmarks": landmarks,
     "maskstate": classes,
+    "authenticity": painted,
+    "gender": classes,
 }
 """By the network's name; one that is not here is held to `outputs`."""
 

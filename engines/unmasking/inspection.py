@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.recognition.enrolment import read_photo
+from engines.recognition.photo import Photo, read_photo
 from engines.signing import Expected
 from engines.unmasking import claim as claims
 from engines.unmasking import watermark
@@ -58,8 +58,12 @@ class Inspection:
 
 
 def inspect(path: Path, expected: Expected | None = None) -> Inspection:
-    """Look for watermark and claim. Raises engines.recognition.enrolment.Refused for a file that is no picture."""
-    photo = read_photo(path)
+    """Look for watermark and claim. Raises engines.recognition.photo.Refused for a file that is no picture."""
+    return inspect_photo(read_photo(path), path.read_bytes(), expected)
+
+
+def inspect_photo(photo: Photo, data: bytes, expected: Expected | None = None) -> Inspection:
+    """The same of a photo that was decoded from `data`, the content of its file."""
     claim, broken = None, None
     try:
         claim = claims.find(photo.texts)
@@ -70,7 +74,7 @@ def inspect(path: Path, expected: Expected | None = None) -> Inspection:
         claim=claim,
         broken=broken,
         same_pixels=claim is not None and claims.pixels_sha256(photo.pixels) == claim.claim.pixels,
-        dressed=_dressed(path.read_bytes()),
+        dressed=_dressed(data),
         expected=None if expected is None else _fits(expected, claim),
     )
 

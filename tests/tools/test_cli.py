@@ -82,7 +82,7 @@ def test_a_gallery_that_cannot_be_read_ends_the_run_with_one_sentence_and_is_let
     gallery = tmp_path / "gallery.sqlite3"
     gallery.write_text("these are no people\n" * 100)
     site = tmp_path / "site.yaml"
-    site.write_text(f"recognition:\n  gallery: {gallery}\n")
+    site.write_text(f"recognition:\n  gallery: {gallery}\n{_accounts(tmp_path)}")
     done = unvizard("run", str(cached_clip()), "--config", str(site), "--port", "0")
     assert done.returncode == 1
     assert str(gallery) in done.stderr
@@ -92,7 +92,7 @@ def test_a_gallery_that_cannot_be_read_ends_the_run_with_one_sentence_and_is_let
 
 def test_a_port_that_is_taken_ends_the_run_with_one_sentence(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
-    site.write_text(f"recognition:\n  gallery: {tmp_path / 'gallery.sqlite3'}\n")
+    site.write_text(f"recognition:\n  gallery: {tmp_path / 'gallery.sqlite3'}\n{_accounts(tmp_path)}")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = unvizard("run", str(cached_clip()), "--config", str(site), "--port", port)
@@ -131,7 +131,7 @@ def test_ctrl_c_stops_the_demo_and_leaves_no_process_port_or_shared_memory(tmp_p
             with urllib.request.urlopen(url.rstrip("/") + "/api/report", timeout=5) as answer:
                 shown = json.load(answer)["cameras"]["street"]["frames"]["shown"]
         stages = _children(demo.pid)
-        assert len(stages) == 3
+        assert len(stages) == 4
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=30)
         assert demo.returncode == 0
@@ -151,7 +151,7 @@ def test_when_the_supervisor_is_killed_its_stages_end_and_take_the_shared_memory
     clip = cached_clip()
     before = set(shared_memory_root().glob("unvizard-*"))
     site = tmp_path / "site.yaml"
-    site.write_text(f"recognition:\n  gallery: {tmp_path / 'gallery.sqlite3'}\n")
+    site.write_text(f"recognition:\n  gallery: {tmp_path / 'gallery.sqlite3'}\n{_accounts(tmp_path)}")
     run = subprocess.Popen(
         [sys.executable, "-m", "tools.cli", "run", str(clip), "--config", str(site), "--port", "0"],
         stderr=subprocess.PIPE,
@@ -163,7 +163,7 @@ def test_when_the_supervisor_is_killed_its_stages_end_and_take_the_shared_memory
             if "Live page:" in line:
                 break
         stages = _children(run.pid)
-        assert len(stages) == 3
+        assert len(stages) == 4
     finally:
         run.kill()
         run.wait()
@@ -173,6 +173,10 @@ def test_when_the_supervisor_is_killed_its_stages_end_and_take_the_shared_memory
         shared_memory_root().glob("unvizard-*")
     ) - before:
         assert time.monotonic() < until, "something was left behind"
+
+
+def _accounts(folder: Path) -> str:
+    return f"accounts:\n  sign_in: false\n  store: {folder / 'accounts.sqlite3'}\n"
 
 
 def _children(pid: int) -> list[int]:

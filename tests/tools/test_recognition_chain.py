@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.backends import Engine, open_engine
-from engines.detection.mtcnn import MTCNN
+from engines.detection.detectors import networks_of
+from engines.detection.landmarks import LandmarkRefiner
 from engines.faces import Faces
 from engines.masks.synthesis import draw_mask
 from engines.models import prepare
@@ -23,6 +24,7 @@ from engines.recognition.matcher import Matcher
 from engines.recognition.track import Identity, TrackIdentity
 from engines.unmasking.generator import Unmasker
 from stream.config import Settings
+from stream.networks import open_detector
 from tools.calibration.cctv import Look
 from tools.calibration.probes import Chain
 
@@ -40,9 +42,10 @@ def engine(name: str) -> Engine:
 @cache
 def chain() -> Chain:
     settings, unmasker = Settings(), Unmasker(engine("unmask"))
-    detector = MTCNN({name: engine(name) for name in ("pnet", "rnet", "onet")}, 40)
+    networks = networks_of(settings.detection.detector)
     return Chain(
-        detector,
+        open_detector(settings.detection, {name: engine(name) for name in networks}),
+        LandmarkRefiner(engine("landmarks")),
         EvidenceMaker(SFace(engine("sface")), SFace(engine("sface-masked"))),
         lambda crops: unmasker.unmask(crops).pictures,
         settings.quality,

@@ -60,7 +60,12 @@ def watched(
     for camera in named:
         if camera["name"] in recorded:
             camera["recording"] = "continuous"
-    given = {"cameras": named, "display": {"port": 0}, "recognition": {"gallery": str(gallery)}}
+    given = {
+        "cameras": named,
+        "display": {"port": 0},
+        "accounts": {"sign_in": False, "store": str(gallery.with_name("accounts.sqlite3"))},
+        "recognition": {"gallery": str(gallery)},
+    }
     settings = parse({**given, **(more or {})}, "benchmark")
     viewer: list[Viewer] = []
     names = [camera["name"] for camera in named]

@@ -56,12 +56,17 @@ class Timing:
 
 
 def timings(
-    calls: Mapping[Name, Callable[[], object]], seconds: float = 3.0, least: int = 10, warm_up: int = 3
+    calls: Mapping[Name, Callable[[], object]],
+    seconds: float = 3.0,
+    least: int = 10,
+    warm_up: int = 3,
+    rehearsed: bool = False,
 ) -> dict[Name, Timing]:
     """Times each call, one after the other in turn, so that what else happens here meets all alike.
 
     seconds: how long all of them together are timed; every one runs at least `least` times, after `warm_up`
-    rounds that do not count.
+    rounds that do not count. rehearsed: each call is made once more, uncounted, right before it is timed, as in a
+    pipeline that does nothing else; what a turn of another leaves of caches and memory is then no part of it.
     """
     times = {name: Timing() for name in calls}
     for _ in range(warm_up):
@@ -70,6 +75,8 @@ def timings(
     end, rounds = time.perf_counter() + seconds, 0
     while rounds < least or time.perf_counter() < end:
         for name, call in calls.items():
+            if rehearsed:
+                call()
             began, spent = time.perf_counter(), time.process_time()
             call()
             times[name].wall_ms.append((time.perf_counter() - began) * 1e3)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
-from engines.detection.mtcnn import MTCNN
+from engines.detection.detectors import Detector
+from engines.detection.landmarks import LandmarkRefiner
 from engines.faces import Faces
-from engines.recognition.embedder import unit
+from engines.recognition.embedder import laid, unit
 from engines.recognition.evidence import EvidenceMaker, SeenFace
 from engines.recognition.quality import Limits, measure
 from tools.calibration.cctv import Look
@@ -47,13 +48,15 @@ class Chain:
 
     def __init__(
         self,
-        detector: MTCNN,
+        detector: Detector,
+        landmarks: LandmarkRefiner,
         evidence: EvidenceMaker,
         unmask: Unmask | None,
         limits: Limits,
         least_score: float,
     ) -> None:
         self.detector, self.evidence, self._unmask = detector, evidence, unmask
+        self._landmarks = landmarks
         self._limits, self._least_score = limits, least_score
 
     def face(self, picture: Picture) -> Faces | None:
@@ -112,9 +115,12 @@ class Chain:
         self, picture: Picture, landmarks: NDArray[np.float32], masked: bool
     ) -> dict[str, NDArray[np.float32]]:
         guess = None
+        if masked:
+            landmarks = self._landmarks.refine(picture, landmarks[None])[0]
         if masked and self._unmask:
-            guess = self._unmask(warp(picture, face_transform(landmarks), FACE_SIZE)[None])[0]
-        crop = warp(picture, recognition_transform(landmarks, masked), RECOGNITION_SIZE)
+            shown = warp(picture, face_transform(landmarks), FACE_SIZE)
+            guess = laid(self._unmask(shown[None])[0], landmarks)
+        crop = warp(picture, recognition_transform(landmarks), RECOGNITION_SIZE)
         return self.evidence.looks([SeenFace(crop, masked, guess)])[0]
 
 

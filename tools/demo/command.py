@@ -60,6 +60,7 @@ def _with_camera(settings: Settings, url: str, scratch: Path, port: int | None, 
     data = settings.model_dump(mode="json")
     data["cameras"] = [{"name": "street", "url": url}]
     data["recognition"]["gallery"] = str(scratch / "gallery.sqlite3")
+    data["accounts"]["store"] = str(scratch / "accounts.sqlite3")
     data["signing"]["key"] = str(scratch / "signing.key")
     if port is not None or headless:
         data["display"]["port"] = port or 0

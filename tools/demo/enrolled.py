@@ -16,7 +16,7 @@ _GROUND = "demonstration with public-domain photographs of public figures"
 
 def enrol(settings: Settings) -> None:
     """Put them into the gallery of these settings. Raises what enrolment raises."""
-    enroller = open_enroller(settings.engines)
+    enroller = open_enroller(settings)
     with Gallery(settings.recognition.gallery) as gallery:
         for name, picture in ENROLLED.items():
             gallery.add(name, enroller.template(PICTURES / picture), _GROUND, "unvizard demo")

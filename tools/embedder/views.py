@@ -34,7 +34,7 @@ def masked_view(
     transform = jittered(landmarks, rng, lambda points: recognition_transform(points, masked=True))
     clean = warp(picture, transform, RECOGNITION_SIZE)
     if rng.random() < _FILLED:
-        clean = _filled(clean, picture.shape[:2], transform, rng)
+        clean = filled(clean, picture.shape[:2], transform, rng)
     points = landmarks @ transform[:, :2].T + transform[:, 2]
     points = (points + rng.normal(0, 0.7, points.shape)).astype(np.float32)
     camera = choose_degradation(rng, smallest=28, clean=0.4)
@@ -50,7 +50,7 @@ def masked_view(
     return camera.spoil(camera.expose(seen), rng)
 
 
-def _filled(
+def filled(
     crop: NDArray[np.uint8],
     size: tuple[int, ...],
     transform: NDArray[np.float32],

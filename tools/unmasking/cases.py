@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from engines.alignment import FACE_SIZE, face_transform, warp
-from engines.detection.mtcnn import MTCNN
+from engines.detection.detectors import Detector
 from engines.masks.degradation import Degradation
 from engines.masks.pose import estimate_pose
 from engines.masks.synthesis import draw_mask
@@ -45,7 +45,7 @@ class Case:
     group: dict[str, str]
 
 
-def find_faces(images: Path, detector: MTCNN) -> tuple[list[LabelledFace], int]:
+def find_faces(images: Path, detector: Detector) -> tuple[list[LabelledFace], int]:
     """The faces of a folder, and how many of its pictures have none that can be found.
 
     Landmarks and groups come from an index.csv (tools/learning/faces.py) in the folder or one of those above it that

@@ -1,0 +1,1 @@
+"""The operator's web application: accounts, people, review, settings, and the way to the live view."""

@@ -1,0 +1,111 @@
+"""What goes between the web stage and its workshop: pictures to look at, and what was seen on them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.recognition.enrolled import Template
+
+Kind = Literal["examine", "measure"]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The first thing a workshop is told. settings: JSON. idle_s: after so long without work it ends."""
+
+    settings: str
+    idle_s: float
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A picture to look at. kind: for enrolment, or for a search. picture: a file's content."""
+
+    kind: Kind
+    picture: bytes
+
+
+class FaceSeen(msgspec.Struct, frozen=True):
+    """A face on a photograph. box: x1, y1, x2, y2 in shares of width and height. The others as in
+    engines.recognition.quality.Quality.
+    """
+
+    box: tuple[float, float, float, float]
+    eye_distance: float
+    yaw: float
+    sharpness: float
+    brightness: float
+    weight: float
+
+
+class PlainTemplate(msgspec.Struct, frozen=True):
+    """engines.recognition.enrolled.Template with vectors as little-endian float32."""
+
+    views: dict[str, bytes]
+    space: str
+    quality: float
+    digest: bytes
+    views_space: str
+    picture: bytes
+
+    @classmethod
+    def of(cls, template: Template) -> PlainTemplate:
+        """The same."""
+        views = {view: vector.astype("<f4").tobytes() for view, vector in template.views.items()}
+        return cls(
+            views,
+            template.space,
+            template.quality,
+            template.digest,
+            template.views_space,
+            template.picture,
+        )
+
+    def template(self) -> Template:
+        """As the gallery takes it."""
+        views = {view: np.frombuffer(data, "<f4").astype(np.float32) for view, data in self.views.items()}
+        return Template(views, self.space, self.quality, self.digest, self.views_space, self.picture)
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What enrolment makes of a photograph of width x height pixels.
+
+    faces: largest first. template: None when it is refused; refusal: why. preview: the whole picture, a small JPEG.
+    """
+
+    width: int
+    height: int
+    faces: tuple[FaceSeen, ...]
+    template: PlainTemplate | None
+    refusal: str
+    preview: bytes
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """The largest face of a photograph, to search by.
+
+    data: its embedding in `space`, little-endian float32 [128]. notes: what makes the search less reliable, a sentence
+    each. preview: the whole picture, a small JPEG.
+    """
+
+    data: bytes
+    space: str
+    masked: bool
+    notes: tuple[str, ...]
+    preview: bytes
+
+    @property
+    def embedding(self) -> NDArray[np.float32]:
+        """float32 [128]."""
+        return np.frombuffer(self.data, "<f4").astype(np.float32)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One of these; nothing at all when the networks are ready. fault: why no picture can be looked at."""
+
+    looked: Looked | None = None
+    measured: Measured | None = None
+    refusal: str = ""
+    fault: str = ""
