@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,7 +43,8 @@ class FaceVerdict:
     """One face. box: (x1, y1, x2, y2) in pixels of the picture. probability: that it, or its mask, is painted, 0..1.
 
     synthetic: whether that reaches the settings' flag_at. unfit: why it can not be judged, else None; such a face
-    counts for nothing. heat_png: its crop of 112 pixels, red where it looks painted, blue where it looks photographed.
+    counts for nothing. png: its crop of 112 pixels; heat_png: the same, red where it looks painted, blue where it looks
+    photographed. Both are empty where no heat map was asked for.
     """
 
     box: tuple[float, float, float, float]
@@ -51,6 +52,7 @@ class FaceVerdict:
     synthetic: bool
     masked: bool
     unfit: str | None
+    png: bytes
     heat_png: bytes
 
 
@@ -143,16 +145,21 @@ class Judge:
         photo = photo_of(data)
         return self._judged(photo, inspect_photo(photo, data), heated=True)
 
-    def judge_clip(self, path: Path, looks: int = 12) -> ClipVerdict:
-        """The verdict about a video file by so many frames, evenly spread.
+    def judge_clip(
+        self, path: Path, looks: int = 12, progress: Callable[[float], None] = lambda share: None
+    ) -> ClipVerdict:
+        """The verdict about a video file by so many frames, evenly spread. progress: told the share that is done, 0..1.
 
         It looks synthetic when a quarter of the frames with a face that can be judged do: one painted face may be in
         view for a part of the clip only. Raises Refused when it is no video that can be read.
         """
-        frames = _frames(path, looks)
+        frames = _frames(path, looks, lambda share: progress(share / 2))
         if not frames:
             raise Refused("holds no picture that can be decoded")
-        found = [(at, self._of_frame(pixels, heated=False)) for at, pixels in frames]
+        found: list[tuple[float, Verdict]] = []
+        for at, pixels in frames:
+            found.append((at, self._of_frame(pixels, heated=False)))
+            progress(0.5 + 0.5 * len(found) / len(frames))
         seen = [(v.probability, i) for i, (_, v) in enumerate(found) if v.probability is not None]
         highest, best = max(seen) if seen else (None, None)
         flagged = sum(verdict.conclusion == "synthetic" for _, verdict in found)
@@ -183,15 +190,15 @@ class Judge:
             belief = self._mask_state.classify(mask_crop(picture, box)[None])[0]
             unfit = None if pixels >= LEAST_PIXELS else "too small to tell"
             synthetic = unfit is None and probability >= self._flag_at
-            tinted = b""
+            plain, tinted = b"", b""
             if heated:
                 heat = self._classifier.heat_map(view)
                 _lay_over(shown, heat, transform)
                 _outline(shown, box, _FOR if synthetic else _AGAINST)
-                tinted = _png(_heated(view, heat))
+                plain, tinted = _png(view), _png(_heated(view, heat))
             x1, y1, x2, y2 = (float(v) * scale for v in box)
             masked = int(belief.argmax()) != list(MaskState).index(MaskState.NONE)
-            faces.append(FaceVerdict((x1, y1, x2, y2), probability, synthetic, masked, unfit, tinted))
+            faces.append(FaceVerdict((x1, y1, x2, y2), probability, synthetic, masked, unfit, plain, tinted))
         conclusion = _concluded(faces, mark)
         return Verdict(
             conclusion,
@@ -240,7 +247,7 @@ def _said(conclusion: Conclusion, faces: Sequence[FaceVerdict], mark: Inspection
     return said
 
 
-def _frames(path: Path, looks: int) -> list[tuple[float, Picture]]:
+def _frames(path: Path, looks: int, progress: Callable[[float], None]) -> list[tuple[float, Picture]]:
     """(seconds, uint8 RGB) of evenly spread frames. Raises Refused."""
     if not path.is_file():
         raise Refused("is not a file")
@@ -262,6 +269,7 @@ def _frames(path: Path, looks: int) -> list[tuple[float, Picture]]:
                 if chosen is not None:
                     at = wanted if chosen.time is None else float(chosen.time)
                     found.append((at, np.asarray(chosen.to_ndarray(format="rgb24"), np.uint8)))
+                progress((number + 1) / looks)
             return found
     except (av.FFmpegError, OSError) as error:
         raise Refused(f"is not a video that can be read: {' '.join(str(error).split())[:120]}") from None

@@ -28,7 +28,7 @@ from engines.detection.landmarks import LandmarkRefiner
 from engines.masks.synthesis import draw_mask
 from engines.masks.templates import apply_template, read_templates
 from engines.models import prepare
-from engines.recognition.calibration import CLEAN, MODELS, PATH, Calibration
+from engines.recognition.calibration import CLEAN, COMPLETED, MASKED, MODELS, PATH, Calibration
 from engines.unmasking.generator import Unmasker
 from stream.config import Settings
 from stream.embedders import EMBEDDERS, evidence_of
@@ -94,10 +94,10 @@ def calibrate(
         samples = gather(
             chain, known, unknown, looks, frames, rng, lambda f: progress.update(task, completed=f)
         )
-        fitted = {}
+        fitted, alike = {}, {CLEAN: 1, MASKED: len(MODELS[MASKED]), COMPLETED: len(MODELS[MASKED])}
         for name, terms in MODELS.items():
             progress.update(task, description=f"Fitting {name}")
-            fitted[name] = fit(compare(samples, name != CLEAN, terms), rng)
+            fitted[name] = fit(compare(samples, name != CLEAN, terms), alike[name], rng)
         values = {
             "space": chain.evidence.space,
             "views_space": chain.evidence.views_space,

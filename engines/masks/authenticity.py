@@ -62,7 +62,7 @@ class AuthenticityClassifier:
                 mixed = view + (blurred.astype(np.float32) - view) * hidden[..., None]
                 views.append(np.clip(np.rint(mixed), 0, 255).astype(np.uint8))
                 places.append(hidden)
-        sure = np.clip(self.classify(np.stack(views)).astype(np.float64), 1e-4, 1 - 1e-4)
+        sure = np.clip(self.classify(np.stack(views)).astype(np.float64), 1e-7, 1 - 1e-7)
         evidence = np.log(sure / (1 - sure))
         lost = (evidence[0] - evidence[1:]).astype(np.float32)
         weights = np.stack(places)

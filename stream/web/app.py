@@ -7,6 +7,7 @@ from fastapi import FastAPI, HTTPException, Response
 from stream.display.security import ThisMachineOnly
 from stream.web import (
     accounts_page,
+    authenticity,
     cameras,
     enrolment,
     evaluate,
@@ -58,6 +59,7 @@ def create_app(office: Office, keeper: Doorkeeper) -> FastAPI:
 
     for part in (
         accounts_page,
+        authenticity,
         cameras,
         enrolment,
         evaluate,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engines.recognition.enrolled import Template
 
-Kind = Literal["examine", "measure"]
+Kind = Literal["examine", "measure", "judge", "judge_clip"]
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -21,7 +21,9 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A picture to look at. kind: for enrolment, or for a search. picture: a file's content."""
+    """A picture to look at. kind: for enrolment, for a search, or whether it is photographed or painted. picture: a
+    file's content; of a clip, the path of its file.
+    """
 
     kind: Kind
     picture: bytes
@@ -102,10 +104,49 @@ class Measured(msgspec.Struct, frozen=True):
         return np.frombuffer(self.data, "<f4").astype(np.float32)
 
 
+class FaceJudged(msgspec.Struct, frozen=True):
+    """stream.authenticity.FaceVerdict. picture, heat_map: PNG of 112 pixels, empty where there is none."""
+
+    probability: float
+    synthetic: bool
+    masked: bool
+    unfit: str | None
+    picture: bytes
+    heat_map: bytes
+
+
+class Look(msgspec.Struct, frozen=True):
+    """A frame of a clip. seconds: from its start. probability: that a face is painted; None without a face to judge."""
+
+    seconds: float
+    synthetic: bool
+    probability: float | None
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """stream.authenticity.Verdict or ClipVerdict. looks: the frames of a clip that were looked at; all else is about
+    the one of them that looks painted most. heat_map: the whole picture, PNG, empty where there is none.
+    """
+
+    conclusion: str
+    probability: float | None
+    faces: tuple[FaceJudged, ...]
+    marked: bool
+    watermarked: bool
+    unaltered: bool
+    said: tuple[str, ...]
+    heat_map: bytes
+    looks: tuple[Look, ...] = ()
+
+
 class Answer(msgspec.Struct, frozen=True):
-    """One of these; nothing at all when the networks are ready. fault: why no picture can be looked at."""
+    """One of these; nothing at all when the networks are ready. fault: why no picture can be looked at. share: how much
+    is done of what takes long; the answer itself follows.
+    """
 
     looked: Looked | None = None
     measured: Measured | None = None
+    judged: Judged | None = None
+    share: float | None = None
     refusal: str = ""
     fault: str = ""

@@ -12,6 +12,7 @@ from stream.web.accounts import Accounts
 from stream.web.desk import Desk
 from stream.web.evaluation import Evaluations
 from stream.web.journal import Journal
+from stream.web.judging_desk import JudgingDesk
 from stream.web.keys import ApiKeys
 from stream.web.people_desk import PeopleDesk
 from stream.web.sessions import Sessions
@@ -36,6 +37,7 @@ class Office:
         self.keys = ApiKeys(self.store, self.journal)
         self.workshop = Workshop(settings)
         self.people = PeopleDesk(settings.recognition.gallery, self.workshop)
+        self.judging = JudgingDesk(self.workshop)
         self.desk = Desk(settings.recording.folder)
         self.evaluations = Evaluations(settings)
 

@@ -38,6 +38,7 @@ PAGES = (
     Page("live", "/", "Live", Role.VIEWER),
     Page("people", "/people", "People", Role.OPERATOR),
     Page("review", "/review", "Review", Role.REVIEWER),
+    Page("authenticity", "/authenticity", "Genuine?", Role.OPERATOR),
     Page("evaluate", "/evaluate", "Evaluate", Role.REVIEWER),
     Page("settings", "/settings", "Settings", Role.ADMINISTRATOR),
     Page("health", "/health", "Health", Role.OPERATOR),

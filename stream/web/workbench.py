@@ -11,6 +11,7 @@ import os
 import resource
 import select
 import sys
+from pathlib import Path
 from typing import BinaryIO
 
 import cv2
@@ -25,6 +26,7 @@ from engines.recognition.photo import Refused, photo_of
 from stream.config import Settings
 from stream.enroller import enroller_of, open_for_photographs
 from stream.likeness import FaceMeasurer
+from stream.web.judging import Judging
 from stream.web.looking import Answer, FaceSeen, Job, Looked, Measured, PlainTemplate, Start
 
 _MOST_MEMORY = 4 << 30
@@ -49,16 +51,16 @@ def main() -> int:
     try:
         opened = open_for_photographs(settings)
         enroller, measurer = enroller_of(settings, opened), FaceMeasurer(settings, opened)
+        judging = Judging(settings, opened, lambda share: _send(target, Answer(share=share)))
     except (EngineError, ModelError) as error:
-        write_frame(target, msgspec.msgpack.encode(Answer(fault=str(error))))
+        _send(target, Answer(fault=str(error)))
         return 1
-    write_frame(target, msgspec.msgpack.encode(Answer()))
+    _send(target, Answer())
     while select.select([source], [], [], start.idle_s)[0]:
         frame = read_frame(source)
         if frame is None:
             return 0
-        answer = _answer(msgspec.msgpack.decode(frame, type=Job), enroller, measurer)
-        write_frame(target, msgspec.msgpack.encode(answer))
+        _send(target, _answer(msgspec.msgpack.decode(frame, type=Job), enroller, measurer, judging))
     return 0
 
 
@@ -78,8 +80,16 @@ def write_frame(target: BinaryIO, data: bytes) -> None:
     target.flush()
 
 
-def _answer(job: Job, enroller: Enroller, measurer: FaceMeasurer) -> Answer:
+def _send(target: BinaryIO, answer: Answer) -> None:
+    write_frame(target, msgspec.msgpack.encode(answer))
+
+
+def _answer(job: Job, enroller: Enroller, measurer: FaceMeasurer, judging: Judging) -> Answer:
     try:
+        if job.kind == "judge":
+            return Answer(judged=judging.picture(job.picture))
+        if job.kind == "judge_clip":
+            return Answer(judged=judging.clip(Path(os.fsdecode(job.picture))))
         photo = photo_of(job.picture)
         if job.kind == "measure":
             face = measurer.measure(photo)
@@ -95,6 +105,8 @@ def _answer(job: Job, enroller: Enroller, measurer: FaceMeasurer) -> Answer:
         return Answer(looked=_looked(photo.pixels, enroller.examine(photo)))
     except Refused as refusal:
         return Answer(refusal=str(refusal))
+    except (EngineError, ModelError) as error:
+        return Answer(fault=str(error))
     except MemoryError:
         return Answer(refusal="needs more memory than a picture may take")
 

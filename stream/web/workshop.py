@@ -11,19 +11,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from engines.recognition.photo import Refused
 from stream.config import Settings
-from stream.web.looking import Answer, Job, Kind, Looked, Measured, Start
+from stream.web.looking import Answer, Job, Judged, Kind, Looked, Measured, Start
 
 log = logging.getLogger(__name__)
 
 MOST_UPLOADED = 32 << 20
 """Bytes of one picture."""
 _MOST_WAITING = 8
+_LONGER = 4  # so many times the patience for a picture may a clip take; each step of it may take that once
 _MOST_ANSWERED = 64 << 20
 _LENGTH = 8
 _END_S = 5.0
@@ -66,6 +69,18 @@ class Workshop:
         assert answer.measured is not None
         return answer.measured
 
+    def judge(self, picture: bytes) -> Judged:
+        """Whether the faces on a picture look photographed or painted. Raises Refused, WorkshopError."""
+        answer = self._ask("judge", picture)
+        assert answer.judged is not None
+        return answer.judged
+
+    def judge_clip(self, path: Path, progress: Callable[[float], None]) -> Judged:
+        """The same of a clip. progress: told the share that is done, 0..1. Raises Refused, WorkshopError."""
+        answer = self._ask("judge_clip", os.fsencode(path), progress)
+        assert answer.judged is not None
+        return answer.judged
+
     @property
     def pid(self) -> int | None:
         """The process, while it lives."""
@@ -77,29 +92,31 @@ class Workshop:
         with self._turn:
             self._end()
 
-    def _ask(self, kind: Kind, picture: bytes) -> Answer:
+    def _ask(self, kind: Kind, picture: bytes, progress: Callable[[float], None] | None = None) -> Answer:
         if len(picture) > MOST_UPLOADED:
             raise Refused(f"is too large: at most {MOST_UPLOADED >> 20} MiB, found {len(picture) >> 20}")
         if not self._places.acquire(blocking=False):
             raise WorkshopBusy(f"{_MOST_WAITING} pictures are waiting to be looked at: try again in a moment")
         try:
             with self._turn:
-                answer = self._answer(msgspec.msgpack.encode(Job(kind, picture)))
+                answer = self._answer(msgspec.msgpack.encode(Job(kind, picture)), progress)
         finally:
             self._places.release()
         if answer.refusal:
             raise Refused(answer.refusal)
+        if answer.fault:
+            raise WorkshopError(answer.fault)
         return answer
 
-    def _answer(self, job: bytes) -> Answer:
+    def _answer(self, job: bytes, progress: Callable[[float], None] | None) -> Answer:
         process = self._running()
         try:
-            return self._exchange(process, job, self.patience_s)
+            return self._exchange(process, job, self.patience_s, progress)
         except EOFError:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_S)
             if process.returncode == 0:  # it had just gone because it was idle
-                return self._again(job)
+                return self._again(job, progress)
             log.warning("the workshop ended with status %s while it looked at a picture", process.returncode)
             self._end()
             raise Refused(
@@ -110,10 +127,10 @@ class Workshop:
             log.warning("the workshop hung at a picture: killed")
             raise Refused(f"could not be decoded within {self.patience_s:.0f} s") from None
 
-    def _again(self, job: bytes) -> Answer:
+    def _again(self, job: bytes, progress: Callable[[float], None] | None) -> Answer:
         self._end()
         try:
-            return self._exchange(self._running(), job, self.patience_s)
+            return self._exchange(self._running(), job, self.patience_s, progress)
         except (EOFError, TimeoutError):
             self._end()
             raise WorkshopError("the program that looks at pictures does not stay: see the log") from None
@@ -142,16 +159,27 @@ class Workshop:
             raise WorkshopError(answer.fault)
         return process
 
-    def _exchange(self, process: subprocess.Popen[bytes], sent: bytes, within_s: float) -> Answer:
+    def _exchange(
+        self,
+        process: subprocess.Popen[bytes],
+        sent: bytes,
+        within_s: float,
+        progress: Callable[[float], None] | None = None,
+    ) -> Answer:
         """Send and await the answer. Raises EOFError when the process is gone, TimeoutError."""
         assert process.stdin and process.stdout
-        deadline = time.monotonic() + within_s
+        began = time.monotonic()
+        deadline = began + within_s
         _send(process.stdin.fileno(), len(sent).to_bytes(_LENGTH, "big") + sent, deadline)
-        head = _receive(process.stdout.fileno(), _LENGTH, deadline)
-        length = int.from_bytes(head, "big")
-        if length > _MOST_ANSWERED:
-            raise EOFError
-        return msgspec.msgpack.decode(_receive(process.stdout.fileno(), length, deadline), type=Answer)
+        while True:
+            length = int.from_bytes(_receive(process.stdout.fileno(), _LENGTH, deadline), "big")
+            if length > _MOST_ANSWERED:
+                raise EOFError
+            answer = msgspec.msgpack.decode(_receive(process.stdout.fileno(), length, deadline), type=Answer)
+            if answer.share is None or progress is None:
+                return answer
+            progress(answer.share)
+            deadline = min(time.monotonic() + within_s, began + _LONGER * within_s)
 
     def _end(self) -> None:
         process, self._process = self._process, None

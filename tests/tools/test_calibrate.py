@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from tools.calibration.fit import (
     log_loss,
     logistic,
     reliability,
+    shares_of,
     strangers_tail,
 )
 from tools.calibration.gather import Sample, compare, pictures
@@ -68,7 +70,7 @@ def test_a_wide_spread_of_one_person_bends_the_ratio_upwards_as_it_should() -> N
 
 
 def test_what_is_used_is_modest_on_either_side_of_the_estimate() -> None:
-    fitted = fit(drawn(), np.random.default_rng(0), refits=60)
+    fitted = fit(drawn(), 1, np.random.default_rng(0), refits=60)
     used, estimate = fitted.strength, fitted.estimate
     assert (
         used.steepness <= estimate.steepness
@@ -94,7 +96,7 @@ def test_the_tail_of_strangers_gives_the_score_that_few_of_them_reach() -> None:
 
 
 def test_fewer_people_make_a_more_modest_fit() -> None:
-    few, many = (fit(drawn(n), np.random.default_rng(0), refits=60) for n in (15, 150))
+    few, many = (fit(drawn(n), 1, np.random.default_rng(0), refits=60) for n in (15, 150))
     assert few.strength.upper < many.strength.upper and few.strength.lower > many.strength.lower
     assert few.crossing[1] - few.crossing[0] > many.crossing[1] - many.crossing[0]
 
@@ -106,6 +108,14 @@ def test_evidence_that_speaks_the_wrong_way_gets_no_weight() -> None:
     assert found[1] == 0.0
     alone = logistic(pairs.cosines[:, :1], pairs.same, pairs.weight)
     assert np.allclose(found[[0, 2]], alone, rtol=1e-3)
+
+
+def test_terms_of_the_face_as_seen_share_alike_and_what_adds_nothing_gets_nothing() -> None:
+    pairs = drawn(kinds=3)
+    shares = shares_of(pairs, 2)
+    assert shares[0] == shares[1] == pytest.approx(0.5, abs=0.02)
+    against = replace(pairs, cosines=pairs.cosines - 0.3 * pairs.same[:, None] * np.array([0, 0, 1.0]))
+    assert np.array_equal(shares_of(against, 2), [0.5, 0.5, 0.0])
 
 
 def test_perfect_probabilities_have_no_error_and_boasting_ones_do() -> None:

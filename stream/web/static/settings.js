@@ -2,7 +2,7 @@
 import { ask, attempt, make, tell } from "./shell.js";
 
 const byId = (id) => document.getElementById(id);
-const COLUMNS = /\S {3,}\S|^ {2,}/m;
+const COLUMNS = /^ *(\S.*?) {3,}(\S.*)$/m;
 const changes = new Map(); // path -> value; undefined: back to the default
 let known, checking;
 
@@ -28,15 +28,27 @@ function section(each) {
     ...explained(each.explanation), ...each.fields.map((field) => row(field, single)));
 }
 
-/** An explanation: what is set in columns keeps them, the rest is broken where the window wants it. */
+/** An explanation: what is set in columns becomes a list, and all is broken where the window wants it. */
 function explained(text, id) {
   const parts = text.split(/\n\n+/).filter(Boolean);
-  const made = parts.map((part) => {
-    const columns = COLUMNS.test(part);
-    const words = columns ? part : part.replaceAll("\n", " ");
-    return make("p", columns ? { class: "said code", tabindex: "0", role: "region", "aria-label": "Explanation" } : { class: "said" }, words);
-  });
+  const made = parts.flatMap((part) => (COLUMNS.test(part) ? listed(part) : [make("p", { class: "said" }, part.replaceAll("\n", " "))]));
   return id ? [make("div", { id }, ...made)] : made;
+}
+
+function listed(part) {
+  const made = [];
+  for (const line of part.split("\n")) {
+    const columns = COLUMNS.exec(line);
+    const last = made.at(-1);
+    const goesOn = last?.tagName === "P" ? last : line.startsWith(" ") && last?.lastElementChild;
+    if (columns) {
+      const list = last?.tagName === "DL" ? last : make("dl", { class: "said columns" });
+      list.append(make("dt", {}, columns[1]), make("dd", {}, columns[2]));
+      if (list !== last) made.push(list);
+    } else if (goesOn) goesOn.append(` ${line.trim()}`);
+    else made.push(make("p", { class: "said" }, line.trim()));
+  }
+  return made;
 }
 
 function row(field, single) {
