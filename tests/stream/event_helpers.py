@@ -43,7 +43,7 @@ def face(
     box: tuple[float, float, float, float] = (40.0, 20.0, 60.0, 50.0),
 ) -> TrackedFace:
     """A face on a picture of 100 x 100; with a person, one that was decided on."""
-    named = () if person is None else (Candidate(person, probability or 0.97, {"raw": 0.61}),)
+    named = () if person is None else (Candidate(person, probability or 0.97, {"raw": 0.61}, as_seen=0.95),)
     return TrackedFace(
         track=track,
         box=box,

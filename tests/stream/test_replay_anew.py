@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -85,9 +86,10 @@ def test_frames_whose_footage_is_damaged_are_counted_and_named_as_the_reason(
     with Archive.open(copy) as archive:
         path = copy / archive.segments("gate")[0].path
         content = bytearray(path.read_bytes())
-        # In the middle: of the first ones nothing may have been seen yet, while the engines were opened.
-        middle = content.index(b"moof", len(content) // 2) - 4
-        content[middle : middle + 16] = bytes(16)
+        # Not the first ones: of those nothing may have been seen yet, while the engines were opened.
+        for found in re.finditer(b"moof", bytes(content[len(content) // 3 :])):
+            start = len(content) // 3 + found.start() - 4
+            content[start : start + 16] = bytes(16)
         path.write_bytes(content)
         (run,) = archive.runs()
         frames = sum(map(len, archive.steps(run.id)))

@@ -124,7 +124,7 @@ function card(each) {
   return make("li", {}, make("a", { href: `/review?${shown}`, "data-sighting": each.id, class: each.decision },
     picture,
     make("span", { class: "words" }, make("strong", {}, each.who), " ", make("span", { class: "dim nowrap" }, each.percent)),
-    make("span", { class: "dim small" }, `${chosen.when === "any" || each.similarity !== undefined ? `${each.day} ` : ""}${each.time} · ${each.camera} · ${each.seconds} s`),
+    make("span", { class: "dim small" }, `${chosen.when === "any" || each.similarity !== undefined ? `${each.day} ` : ""}${each.time} · ${each.camera} · ${each.seconds}\u00a0s`),
     likeness,
     make("span", { class: "states small" }, ...states)));
 }
