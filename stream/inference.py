@@ -47,6 +47,7 @@ _MOST_EMBEDDED = 3  # faces recognised in one step; the others wait for the next
 _MOST_UNMASKED = 1
 _MOST_ESTIMATED = 2
 _MOST_DOUBTED = 2
+_BLIND_NS = 250_000_000
 _SETTLED_NS = 100_000_000  # a face followed for less may be a ghost: no dear work for it yet
 _SHOWN_UNSEEN_NS = 120_000_000  # how long a face that is not seen is still drawn where it should be
 _SURE_FACE = 0.9  # a less certain find is shown once it has been seen a second time
@@ -69,6 +70,7 @@ class _Watch:
     size: tuple[int, int]
     media_ns: int
     searched_ns: int | None = None
+    blind: bool = False  # so long since the frame before that somebody may have taken somebody's place
     people: dict[int, Person] = field(default_factory=dict)
 
 
@@ -180,7 +182,7 @@ class Inference:
         for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
             for track in self._living(watch):
                 person = watch.people.setdefault(track.id, Person(self._new_identity()))
-                person.see(track.visible)
+                person.see(track.visible, watch.blind)
                 if track.visible:
                     looks.append(_Look(picture, track, person, i in searched))
         return looks
@@ -194,7 +196,9 @@ class Inference:
             next_id = watch.tracker.next_id if watch else 1
             watch = _Watch(Tracker(tracking.lost_after_ms, tracking.min_score, next_id), size, frame.media_ns)
             self._watches[frame.camera] = watch
+        watch.blind = frame.media_ns - watch.media_ns > _BLIND_NS
         watch.media_ns = frame.media_ns
+        watch.tracker.forget(frame.media_ns)
         return watch
 
     def _to_search(self, pictures: Sequence[Picture], watches: Sequence[_Watch]) -> list[int]:

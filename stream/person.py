@@ -83,9 +83,11 @@ class Person:
         old = probability if self.synthetic is None else self.synthetic
         self.synthetic = _SYNTHETIC_MEMORY * old + (1 - _SYNTHETIC_MEMORY) * probability
 
-    def see(self, visible: bool) -> None:
-        """Take note of whether the face is seen. One that comes back may be another."""
-        if visible and not self.visible:
+    def see(self, visible: bool, blind: bool = False) -> None:
+        """Take note of whether the face is seen. One that comes back may be another, and so may one that was not
+        watched for a moment (blind).
+        """
+        if visible and (blind or not self.visible):
             self._look_now()
         self.visible = visible
 

@@ -111,6 +111,12 @@ class Tracker:
         shadowed = covered & (scores[None] > scores[:, None] + _CLEARLY)
         return [track for track, by in zip(self.tracks, shadowed, strict=True) if not by.any()]
 
+    def forget(self, now_ns: int) -> None:
+        """Drop the tracks that have gone unseen for too long. Called before a frame is looked at: after a gap between
+        frames, whoever stands there now is somebody new.
+        """
+        self.tracks = [t for t in self.tracks if now_ns - t.seen_ns <= self._lost_after_ns]
+
     def expected(self, now_ns: int) -> NDArray[np.float32]:
         """Where the tracks should be now: float32 [K, 4], in the order of `tracks`."""
         if not self.tracks:
@@ -131,7 +137,7 @@ class Tracker:
                 track.see(refined.boxes[i], refined.landmarks[i], float(refined.scores[i]), now_ns)
             else:
                 track.coast(now_ns)
-        self._bury(now_ns)
+        self.forget(now_ns)
 
     def search(self, found: Faces, now_ns: int) -> None:
         """Take the faces of a whole-frame search: continue tracks, begin new ones."""
@@ -149,7 +155,7 @@ class Tracker:
                 Track(self.next_id, found.boxes[f], found.landmarks[f], score, now_ns, now_ns, now_ns)
             )
             self.next_id += 1
-        self._bury(now_ns)
+        self.forget(now_ns)
 
     def _pairs(self, boxes: NDArray[np.float32], now_ns: int) -> list[tuple[int, int]]:
         """Pairs of a track and a box that may be one face, nearest first."""
@@ -164,9 +170,6 @@ class Tracker:
                 if alike and away <= _REACH + _REACH_GROWTH * unseen_s:
                     pairs.append((away, t, f))
         return [(t, f) for _, t, f in sorted(pairs)]
-
-    def _bury(self, now_ns: int) -> None:
-        self.tracks = [t for t in self.tracks if now_ns - t.seen_ns <= self._lost_after_ns]
 
 
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,6 +28,9 @@ speaks for it at all."""
 _SAME_FACE = 0.25
 """Cosine of a look to its track's mean. Looks at one face hold 0.57 or more (1 % point, eye distance from 12 px);
 of different people 1 % exceed 0.36."""
+_SAME_FACE_ACROSS = 0.15
+"""The same of a look with a mask to the mean without one, and the other way round, where there is nothing nearer to
+compare it with."""
 _STRANGERS = 3
 """So many looks in a row that do not fit: the track has passed to another face."""
 _CLEAN_WORTH = 3.0
@@ -102,9 +105,8 @@ class TrackIdentity:
         if not 0 <= weight <= 1:
             raise ValueError(f"weight: must be 0 to 1, found {weight}")
         check_looks(vectors)
-        gathered = self._gathered[masked]
         look = (media_ns, dict(vectors), masked, weight)
-        if gathered.looks >= _FEWEST_LOOKS and float(gathered.means()[RAW] @ vectors[RAW]) < _SAME_FACE:
+        if not self._fits(vectors[RAW], masked):
             self._misfits.append(look)
             if len(self._misfits) < _STRANGERS:
                 return self.state
@@ -122,6 +124,16 @@ class TrackIdentity:
         self._matcher = matcher
         self.state = self._decide()
         return self.state
+
+    def _fits(self, raw: Vector, masked: bool) -> bool:
+        """Whether a look may be of the face that was seen before."""
+        for gathered, least in (
+            (self._gathered[masked], _SAME_FACE),
+            (self._gathered[not masked], _SAME_FACE_ACROSS),
+        ):
+            if gathered.looks >= _FEWEST_LOOKS:
+                return float(gathered.means()[RAW] @ raw) >= least
+        return True
 
     def _decide(self) -> Identity:
         clean, masked = self._gathered[False], self._gathered[True]

@@ -297,6 +297,16 @@ def test_a_track_that_passes_to_another_face_starts_again() -> None:
     assert track.state.person == "Person 1"
 
 
+def test_somebody_masked_who_takes_the_place_of_somebody_seen_bare_does_not_keep_the_name() -> None:
+    track = TrackIdentity(people(3))
+    for i in range(6):
+        look(track, i * 400, near(direction(0), 0.7))
+    assert track.state.person == "Person 0"
+    for i in range(6, 9):
+        look(track, i * 400, direction(77), masked=True)
+    assert track.state.person is None
+
+
 def test_a_single_stray_look_changes_nothing() -> None:
     track = TrackIdentity(people(2))
     for i in range(4):

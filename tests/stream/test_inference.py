@@ -146,6 +146,21 @@ def test_a_picture_of_another_size_begins_new_tracks_with_new_numbers(
     assert not {face.track for face in large.faces} & {face.track for face in small.faces}
 
 
+def test_after_a_gap_between_frames_no_track_goes_on_and_no_name_passes_to_whoever_stands_there(
+    networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
+) -> None:
+    inference, number = Inference(Settings(), networks, matcher), 0
+    for number, rgb in enumerate(pictures[:40]):
+        ((before,), _, _) = inference.step([announced(number, rgb)])
+    assert any(face.person for face in before.faces)
+    (again,), _, _ = inference.step([announced(number + 8, pictures[40])])
+    assert {face.track for face in again.faces} & {face.track for face in before.faces}, "a short one"
+    (after,), _, _ = inference.step([announced(number + 30, pictures[41])])
+    assert after.faces
+    assert not {face.track for face in after.faces} & {face.track for face in again.faces}
+    assert not any(face.person for face in after.faces)
+
+
 def test_cameras_of_one_step_do_not_mix(
     networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
 ) -> None:

@@ -88,6 +88,16 @@ def test_a_new_face_gets_a_new_number_and_numbers_are_never_used_twice() -> None
     assert [track.id for track in followed.tracks] == [3]
 
 
+def test_after_a_gap_in_which_nobody_looked_whoever_stands_there_is_somebody_new() -> None:
+    followed = tracker()
+    followed.search(faces(at(100)), 0)
+    followed.forget(401_000_000)
+    followed.search(faces(at(100)), 401_000_000)
+    assert [track.id for track in followed.tracks] == [2]
+    followed.forget(801_000_000)
+    assert [track.id for track in followed.tracks] == [2], "unseen for no longer than a face may be"
+
+
 def test_a_doubtful_find_on_a_certain_face_is_not_a_face_of_its_own_until_that_one_walks_away() -> None:
     followed = tracker()
     face_, collar = at(100, 100), at(105, 130, 50)

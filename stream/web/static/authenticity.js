@@ -94,7 +94,7 @@ function show(file, found) {
   frames(found);
   byId("faces-title").textContent = found.kind === "clip" ? "Faces of the frame that looks painted most" : "Faces";
   byId("faces-section").hidden = !found.faces.length;
-  byId("faces").replaceChildren(...found.faces.map((face, i) => card(face, found.faces.length > 1 ? `Face ${i + 1}` : "The face", found.flag_at)));
+  byId("faces").replaceChildren(...found.faces.map((face, i) => card(face, found.faces.length > 1 ? `Face ${i + 1}` : "The face", found.flag_at, found.own_mark.marked)));
   byId("whole-details").hidden = !found.heat_map;
   if (found.heat_map) byId("whole").src = address(found.heat_map);
   byId("said").replaceChildren(...found.said.map((text) => make("li", {}, text)));
@@ -127,10 +127,13 @@ function frames({ kind, frames: count, looks }) {
   }));
 }
 
-function card(face, name, flagAt) {
-  const word = face.unfit ? face.unfit : face.verdict;
-  const parts = [make("h3", {}, `${name}: `, make("span", { class: CLASSES[face.verdict] ?? "dim" }, word))];
-  if (!face.unfit) parts.push(make("p", {}, `Painted or generated with a probability of ${percent(face.probability)}`),
+/** marked: our own mark was found on the picture, which outweighs whatever the network says of a face. */
+function card(face, name, flagAt, marked) {
+  const word = marked ? "on a reconstruction of ours" : face.unfit ? face.unfit : face.verdict;
+  const colour = marked ? "guess" : CLASSES[face.verdict] ?? "dim";
+  const parts = [make("h3", {}, `${name}: `, make("span", { class: colour }, word))];
+  const alone = marked ? "By its looks alone, without the mark: painted" : "Painted";
+  if (!face.unfit) parts.push(make("p", {}, `${alone} or generated with a probability of ${percent(face.probability)}`),
     make("meter", { min: 0, max: 1, low: Math.min(0.5, flagAt), high: flagAt, optimum: 0, value: face.probability, "aria-label": `${name}: probability that it is painted or generated` }));
   parts.push(make("p", { class: "dim small" }, face.unfit ? "It counts for nothing." : face.masked ? "It wears a mask." : "It wears no mask."));
   if (face.picture) parts.unshift(make("div", { class: "pair" }, figure(face.picture, name, "As it was sent"), figure(face.heat_map, name, "Heat map")));
