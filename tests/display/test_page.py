@@ -296,8 +296,8 @@ def test_changes_are_spoken(browser, directory, produce):
         gate.status(CameraState.LOST, "The server does not answer.")
         spoken = page.wait_for("document.querySelector('#announcer[aria-live]').innerText")
         assert spoken == "Camera gate: lost. The server does not answer."
-        gate.frame(), gate.status()
-        page.wait_for("document.querySelector('#announcer').innerText === 'Camera gate is live again.'")
+        good_news = "document.querySelector('#announcer').innerText === 'Camera gate is live again.'"
+        until(lambda: (gate.frame(), gate.status(), page.evaluate(good_news))[-1], "the good news")
         page.close()
 
 
