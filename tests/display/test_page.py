@@ -294,8 +294,8 @@ def test_changes_are_spoken(browser, directory, produce):
         shown(page, gate)
         page.wait_for("document.querySelector('.tile').dataset.state === 'running'")
         gate.status(CameraState.LOST, "The server does not answer.")
-        spoken = page.wait_for("document.querySelector('#announcer[aria-live]').innerText")
-        assert spoken == "Camera gate: lost. The server does not answer."
+        bad_news = "Camera gate: lost. The server does not answer."
+        page.wait_for(f"document.querySelector('#announcer[aria-live]').innerText === '{bad_news}'")
         good_news = "document.querySelector('#announcer').innerText === 'Camera gate is live again.'"
         until(lambda: (gate.frame(), gate.status(), page.evaluate(good_news))[-1], "the good news")
         page.close()
