@@ -34,6 +34,7 @@ from engines.recognition.embedder import SFace, unit
 from stream.config import Settings
 from tools.embedder.network import SFaceNetwork
 from tools.embedder.views import ROW, masked_view, split, view_drawer
+from tools.learning.checkpoint import load_checkpoint, save_checkpoint
 from tools.learning.curve import draw_curve
 from tools.learning.export import export
 from tools.learning.faces import LabelledFace, read_index
@@ -46,6 +47,7 @@ _SHARPNESS, _MARGIN, _ANGLE = 24.0, 0.1, 4.0
 _HELD_OUT, _LOOKS = 400, 2
 """So many of the last faces of the index are for checking alone (a fifth, where there are few), with so many looks."""
 _FALSE = 1e-4
+_PARTS = ("student", "average", "optimizer")
 
 
 @dataclass(slots=True)
@@ -78,20 +80,11 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint atomically."""
-        state: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "checks": self.checks}
-        for name in ("student", "average", "optimizer"):
-            state[name] = getattr(self, name).state_dict()
-        draft = path.with_suffix(".tmp")
-        torch.save(state, draft)
-        draft.replace(path)
+        save_checkpoint(self, _PARTS, path)
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint; raises RuntimeError when it is of another network."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for name in ("student", "average", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        self.checks = [(float(a), float(b), float(c)) for a, b, c in state["checks"]]
+        load_checkpoint(self, _PARTS, path)
 
 
 def embed_clean(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from engines.detection.landmarks import CROP_POINTS, CROP_SIZE
 from engines.detection.landmarks_network import LandmarkNetwork
 from engines.masks.templates import read_templates
 from tools.landmarks.views import ROW, detected, read_rows, view_drawer
+from tools.learning.checkpoint import load_checkpoint, save_checkpoint
 from tools.learning.curve import draw_curve
 from tools.learning.export import export
 from tools.learning.faces import read_index
@@ -36,6 +37,7 @@ from tools.learning.pool import Pool
 WEIGHTS = Path(__file__).parent.parent / "engines" / "weights" / "landmarks.onnx"
 _EYES = float(np.hypot(*(CROP_POINTS[1] - CROP_POINTS[0])))
 _CHECK_S = 120.0
+_PARTS = ("network", "average", "optimizer")
 
 
 @dataclass(slots=True)
@@ -60,20 +62,11 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint atomically."""
-        state: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "checks": self.checks}
-        for name in ("network", "average", "optimizer"):
-            state[name] = getattr(self, name).state_dict()
-        draft = path.with_suffix(".tmp")
-        torch.save(state, draft)
-        draft.replace(path)
+        save_checkpoint(self, _PARTS, path)
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint; raises RuntimeError when it is of another network."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for name in ("network", "average", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        self.checks = [(float(a), float(b), float(c)) for a, b, c in state["checks"]]
+        load_checkpoint(self, _PARTS, path)
 
 
 def batch_of(rows: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
