@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.masks.filters import draw_filters
 from engines.masks.pose import CHIN_LEVEL, Pose, azimuth, estimate_pose, half_width
 from engines.masks.textures import Cloth, Style, choose_cloth, paint
 
@@ -26,6 +27,8 @@ class Kind(StrEnum):
     KN95 = "kn95"
     CLOTH = "cloth"
     CUP = "cup"
+    RESPIRATOR = "respirator"
+    """A half-mask of rubber with filters; drawn only where it is asked for."""
 
 
 class Wearing(StrEnum):
@@ -108,6 +111,7 @@ def _outline(kind: Kind, wearing: Wearing, rng: np.random.Generator) -> Outline:
         Kind.KN95: (55.0, 73.0, 91.0, 1.08, 1.7),
         Kind.CLOTH: (57.5, 72.0, 97.0, 1.06, 1.5),
         Kind.CUP: (56.0, 80.0, 92.0, 0.85, 1.2),
+        Kind.RESPIRATOR: (57.0, 80.0, 97.0, 0.9, 1.3),
     }[kind]
     chin = around(CHIN_LEVEL + 4.5, 3.5)
     bridge, side_top = around(bridge, 2.0), around(side_top, 2.5)
@@ -179,7 +183,11 @@ def _render(
     both = np.maximum(cover, loops)[..., None]
     ink = np.where((loops > cover)[..., None], loop_colour, colour)
     shadow = _shadow(cover, pose.scale, rng)[..., None]
-    return part * (1 - shadow * (1 - both)) * (1 - both) + ink * both, both[..., 0].astype(np.float32)
+    drawn = part * (1 - shadow * (1 - both)) * (1 - both) + ink * both
+    covered = both[..., 0].astype(np.float32)
+    if kind is Kind.RESPIRATOR:
+        return draw_filters(drawn, covered, pose, window[:2], _exposure(part), rng)
+    return drawn, covered
 
 
 def _exposure(part: NDArray[np.float32]) -> NDArray[np.float32]:

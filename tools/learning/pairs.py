@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from engines.alignment import FACE_SIZE, face_transform, warp
 from engines.masks.degradation import choose_degradation
 from engines.masks.occluders import draw_occluder
-from engines.masks.synthesis import WORN_WRONGLY, Wearing, draw_mask
+from engines.masks.synthesis import WORN_WRONGLY, Kind, Wearing, draw_mask
 from engines.masks.templates import Template, apply_template
 from tools.learning.faces import LabelledFace
 
 UNMASKED, WRONGLY, PHOTOGRAPHED = 0.12, 0.08, 0.25
 """Shares of pairs without a mask (which must pass untouched), with one that is worn wrongly, and, where templates
 are given, with a photographed mask."""
+RESPIRATOR = 0.1
+"""Share of the drawn masks that are respirators with filters."""
 OCCLUDED = 0.35
 """Share of the pairs without a mask that have something else before the face, which must pass untouched too."""
 Templates = Mapping[str, list[Template]]
@@ -40,7 +42,7 @@ def jittered(
     """The transform to a frame (engines.alignment) as imprecise landmarks would give it, float32 [2, 3]."""
     distance = float(np.hypot(*(landmarks[1] - landmarks[0])))
     noisy = landmarks + rng.normal(0, 0.02 * distance, landmarks.shape).astype(np.float32)
-    noisy[2] += rng.normal(0, 0.07 * distance, 2)  # under a mask the nose is the detector's guess
+    noisy[2] += rng.normal(0, 0.04 * distance, 2)  # under a mask the nose is a guess
     transform = frame(noisy)
     turn, scale = np.radians(rng.normal(0, 2.0)), float(np.exp(rng.normal(0, 0.03)))
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale
@@ -85,7 +87,8 @@ def _drawn(
     wearing = Wearing.WORN
     if rng.random() < WRONGLY / (1 - UNMASKED):
         wearing = WORN_WRONGLY[int(rng.integers(len(WORN_WRONGLY)))]
-    return draw_mask(clean, points, rng, wearing=wearing)
+    kind = Kind.RESPIRATOR if rng.random() < RESPIRATOR else None
+    return draw_mask(clean, points, rng, kind=kind, wearing=wearing)
 
 
 def pair_drawer(
