@@ -162,7 +162,7 @@ class Engines(_Strict):
     """How the networks run."""
 
     backend: Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"] = "auto"
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     cache: LocalPath = Path("~/.cache/unvizard/engines")
 

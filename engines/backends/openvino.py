@@ -73,8 +73,7 @@ class OpenVinoEngine:
     def __init__(self, model: Model, precision: Precision, threads: int, cache: Path | None) -> None:
         hint, capability = _PRECISIONS[precision]
         core = openvino.Core()
-        able = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
-        _take_back_signal_stack()
+        able = _able(core)
         if capability not in able:
             raise EngineError(
                 f"openvino: {model.name} in {precision} needs a processor with {capability}, this one has "
@@ -122,13 +121,23 @@ class OpenVinoEngine:
         return tuple(self._request.get_output_tensor(i).data.copy() for i in range(self._outputs))
 
 
+def computes_in(precision: Precision) -> bool:
+    """Whether this processor computes in a precision, rather than imitating it."""
+    return _PRECISIONS[precision][1] in _able(openvino.Core())
+
+
 def place(core: openvino.Core | None = None) -> tuple[str, str]:
     """Runtime and device of a cache's key: what is compiled holds for this version and these instructions only."""
     core = core or openvino.Core()
     device = str(core.get_property(_DEVICE, "FULL_DEVICE_NAME")).strip()
-    able = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
-    _take_back_signal_stack()
+    able = _able(core)
     return f"openvino {openvino.get_version()}", f"{device} {able}"
+
+
+def _able(core: openvino.Core) -> list[str]:
+    able: list[str] = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    _take_back_signal_stack()
+    return able
 
 
 def _padded(part: Array) -> Array:

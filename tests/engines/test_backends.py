@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engines import backends
 from engines.backends import Engine, EngineError, Precision, open_engine
 from engines.backends.lowering import lower
+from engines.backends.openvino import computes_in
 from engines.backends.torch_graph import TorchGraph
 from engines.models import Model, prepare, read_safely
 
@@ -41,6 +42,21 @@ def _batch(model: Model, count: int, height: int = 40, width: int = 61) -> NDArr
     return torch.nn.functional.interpolate(
         torch.from_numpy(coarse), shape[2:], mode="bilinear", align_corners=True
     ).numpy()
+
+
+def test_auto_computes_in_bf16_where_the_processor_does_and_the_network_bears_it(
+    models: dict[str, Model],
+) -> None:
+    narrow = "bf16" if computes_in(Precision.BF16) else "fp32"
+    found = {name: open_engine(models[name], "openvino", "auto").info for name in NAMES}
+    assert {name: info.precision for name, info in found.items()} == {
+        "pnet": "fp32",
+        "rnet": "fp32",
+        "onet": "fp32",
+        "sface": narrow,
+    }
+    assert open_engine(models["sface"], "onnxruntime", "auto").info.precision == "fp32"
+    assert not any(info.notes for info in found.values())
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
@@ -131,7 +147,7 @@ def test_names_that_are_unknown_are_refused(models: dict[str, Model]) -> None:
     assert str(error.value) == (
         "backend: must be one of auto, tensorrt, torch, openvino, onnxruntime, found 'caffe'"
     )
-    with pytest.raises(ValueError, match="precision: must be one of fp32, bf16, fp16, found 'int3'"):
+    with pytest.raises(ValueError, match="precision: must be one of auto, fp32, bf16, fp16, found 'int3'"):
         open_engine(models["rnet"], "openvino", "int3")
     with pytest.raises(ValueError, match="threads: must be at least 1, found 0"):
         open_engine(models["rnet"], "openvino", threads=0)

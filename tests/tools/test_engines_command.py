@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings whose cache has everything built."""
     folder = tmp_path_factory.mktemp("engines")
     path = folder / "site.yaml"
-    path.write_text(f"engines:\n  cache: {folder / 'cache'}\n")
+    path.write_text(f"engines:\n  precision: fp32\n  cache: {folder / 'cache'}\n")
     done = engines("build", "--config", str(path))
     assert done.returncode == 0, done.stderr
     assert re.search(r"^unmask: openvino \(fp32\), [\d.]+ s$", done.stdout, re.MULTILINE)
