@@ -21,7 +21,7 @@ from engines.masks.authenticity import AuthenticityClassifier
 from engines.masks.authenticity import crop as authenticity_crop
 from engines.masks.state import crop as mask_crop
 from engines.recognition.embedder import laid
-from engines.recognition.evidence import RAW, SeenFace
+from engines.recognition.evidence import RAW, SeenFace, crops_of
 from engines.recognition.matcher import Matcher
 from engines.recognition.quality import Quality, measure
 from engines.recognition.track import TrackIdentity
@@ -43,11 +43,12 @@ from stream.person import Person
 from stream.tracking import Track, Tracker
 
 _MASK_EVERY_NS = 160_000_000
-_MOST_EMBEDDED = 3  # faces recognised in one step; the others wait for the next
+_MOST_EMBEDDED = 4  # crops that the embedders see in one step, unless one face needs more; other faces wait
 _MOST_UNMASKED = 1
 _MOST_ESTIMATED = 2
 _MOST_DOUBTED = 2
 _BLIND_NS = 250_000_000
+_PUT_OFF_NS = 250_000_000  # how long dear work waits for a frame that is not searched, where every one may be
 _SETTLED_NS = 100_000_000  # a face followed for less may be a ghost: no dear work for it yet
 _SHOWN_UNSEEN_NS = 120_000_000  # how long a face that is not seen is still drawn where it should be
 _SURE_FACE = 0.9  # a less certain find is shown once it has been seen a second time
@@ -90,11 +91,10 @@ class _Look:
     def now_ns(self) -> int:
         return self.picture.frame.media_ns
 
-    def due(self, due_ns: int, every_ms: int) -> bool:
-        """Whether dear work due at a media time is to be done now. On a searched frame it may wait one turn."""
-        if self.now_ns - self.track.born_ns < _SETTLED_NS:
-            return False
-        return self.now_ns >= due_ns + (every_ms * 1_000_000 if self.searched and due_ns else 0)
+    def due(self, due_ns: int) -> bool:
+        """Whether dear work due at a media time is to be done now. On a searched frame it may wait a moment."""
+        settled_ns = self.track.born_ns + _SETTLED_NS
+        return self.now_ns >= max(due_ns, settled_ns) + (_PUT_OFF_NS if self.searched else 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,7 +182,7 @@ class Inference:
         for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
             for track in self._living(watch):
                 person = watch.people.setdefault(track.id, Person(self._new_identity()))
-                person.see(track.visible, watch.blind)
+                person.see(track.visible, picture.frame.media_ns, watch.blind)
                 if track.visible:
                     looks.append(_Look(picture, track, person, i in searched))
         return looks
@@ -202,7 +202,9 @@ class Inference:
         return watch
 
     def _to_search(self, pictures: Sequence[Picture], watches: Sequence[_Watch]) -> list[int]:
-        """Which pictures to search whole: one a step, so that cameras take turns, and all that are overdue."""
+        """Which pictures to search whole: one in eight of a step, so that cameras take turns and a machine that has too
+        many of them does not fall further behind by searching.
+        """
         every_ns = self._settings.detection.every_ms * 1_000_000
         late: dict[int, float] = {}
         for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
@@ -210,7 +212,7 @@ class Inference:
             if since >= every_ns:
                 late[i] = since
         order = sorted(late, key=lambda i: (-late[i], i))
-        return sorted(order[:1] + [i for i in order[1:] if late[i] >= 2 * every_ns])
+        return sorted(order[: 1 + len(pictures) // 8])
 
     def _living(self, watch: _Watch) -> list[Track]:
         alive = {track.id for track in watch.tracker.tracks}
@@ -229,14 +231,14 @@ class Inference:
             return
         crops = np.stack([mask_crop(look.picture.rgb, look.track.box) for look in due])
         for look, belief in zip(due, self._networks.mask_state.classify(crops), strict=True):
-            look.person.believe(belief)
+            look.person.believe(belief, look.now_ns)
             look.person.mask_due_ns = look.now_ns + _MASK_EVERY_NS
 
     # estimate attributes
 
     def _estimate(self, looks: Sequence[_Look], estimator: GenderEstimator) -> None:
         every_ms = self._settings.attributes.every_ms
-        due = [look for look in looks if look.due(look.person.gender_due_ns, every_ms)]
+        due = [look for look in looks if look.due(look.person.gender_due_ns)]
         chosen = []
         for look in sorted(due, key=lambda look: look.person.gender_due_ns)[:_MOST_ESTIMATED]:
             look.person.gender_due_ns = look.now_ns + every_ms * 1_000_000
@@ -251,7 +253,7 @@ class Inference:
 
     def _doubt(self, looks: Sequence[_Look], classifier: AuthenticityClassifier) -> None:
         every_ms = self._settings.authenticity.every_ms
-        due = [look for look in looks if look.due(look.person.synthetic_due_ns, every_ms)]
+        due = [look for look in looks if look.due(look.person.synthetic_due_ns)]
         chosen = []
         for look in sorted(due, key=lambda look: look.person.synthetic_due_ns)[:_MOST_DOUBTED]:
             look.person.synthetic_due_ns = look.now_ns + every_ms * 1_000_000
@@ -268,7 +270,7 @@ class Inference:
         if self._networks.unmasker is None:
             return []
         every_ms = self._settings.unmasking.every_ms
-        due = [look for look in looks if look.person.masked and look.due(look.person.unmask_due_ns, every_ms)]
+        due = [look for look in looks if look.person.masked and look.due(look.person.unmask_due_ns)]
         due = sorted(due, key=lambda look: look.person.unmask_due_ns)[:_MOST_UNMASKED]
         if not due:
             return []
@@ -300,14 +302,19 @@ class Inference:
             return []
         every_ms = self._settings.recognition.every_ms
         chosen: list[tuple[_Look, Quality]] = []
-        due = [look for look in looks if look.due(look.person.embed_due_ns, every_ms)]
-        for look in sorted(due, key=lambda look: look.person.embed_due_ns)[:_MOST_EMBEDDED]:
+        due = [look for look in looks if look.due(look.person.embed_due_ns)]
+        crops = 0
+        for look in sorted(due, key=lambda look: look.person.embed_due_ns):
             person = look.person
+            needed = crops_of(person.masked, person.reconstructed_ns == look.now_ns)
+            if crops and crops + needed > _MOST_EMBEDDED:
+                break
             person.embed_due_ns = look.now_ns + person.patience * every_ms * 1_000_000
             quality = measure(look.picture.rgb, look.track.landmarks)
             person.unfit = quality.unfit(self._settings.quality)
             if person.unfit is None:
                 chosen.append((look, quality))
+                crops += needed
         return self._embed(chosen) if chosen else []
 
     def _embed(self, chosen: Sequence[tuple[_Look, Quality]]) -> list[_Recognised]:
@@ -353,7 +360,7 @@ class Inference:
             if each.look.person.best_look.surpassed_by(each.quality.weight)
         ]
         for look in looks:
-            if look.person.best_look.quality is None and look.due(0, 0):
+            if look.person.best_look.quality is None and look.due(0):
                 kept.append(self._look(look, 0.0, None))
         return kept
 
@@ -362,7 +369,7 @@ class Inference:
         every_ns = self._settings.recognition.every_ms * 1_000_000
         for look in looks:
             best = look.person.best_look
-            if look.now_ns < best.due_ns or not look.due(0, 0):
+            if look.now_ns < best.due_ns or not look.due(0):
                 continue
             best.due_ns = look.now_ns + every_ns
             quality = measure(look.picture.rgb, look.track.landmarks)

@@ -66,12 +66,12 @@ class Person:
         )
         self.confirmed = self.confirmed + 1 if same and self.identity.decided else 0
 
-    def believe(self, belief: NDArray[np.float32]) -> None:
+    def believe(self, belief: NDArray[np.float32], now_ns: int) -> None:
         """Take in one look at the mask, float32 [3] in the order of STATES."""
         masked, old = self.masked, belief if self.mask_belief is None else self.mask_belief
         self.mask_belief = _MASK_MEMORY * old + (1 - _MASK_MEMORY) * belief
         if self.masked != masked:
-            self._look_now()
+            self._look_again(now_ns)
 
     def estimate(self, belief: NDArray[np.float32]) -> None:
         """Take in one look at what the face reads as, float32 [2] in the order of GENDERS."""
@@ -83,13 +83,13 @@ class Person:
         old = probability if self.synthetic is None else self.synthetic
         self.synthetic = _SYNTHETIC_MEMORY * old + (1 - _SYNTHETIC_MEMORY) * probability
 
-    def see(self, visible: bool, blind: bool = False) -> None:
+    def see(self, visible: bool, now_ns: int, blind: bool = False) -> None:
         """Take note of whether the face is seen. One that comes back may be another, and so may one that was not
         watched for a moment (blind).
         """
         if visible and (blind or not self.visible):
-            self._look_now()
+            self._look_again(now_ns)
         self.visible = visible
 
-    def _look_now(self) -> None:
-        self.confirmed, self.embed_due_ns, self.unmask_due_ns = 0, 0, 0
+    def _look_again(self, now_ns: int) -> None:
+        self.confirmed, self.embed_due_ns, self.unmask_due_ns = 0, now_ns, now_ns

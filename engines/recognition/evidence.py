@@ -102,6 +102,11 @@ class EvidenceMaker:
         return {WHOLE: whole, UPPER: upper, RENDERED: unit(self._robust.embed(np.stack(masked)).sum(0))}
 
 
+def crops_of(masked: bool, reconstructed: bool) -> int:
+    """How many crops the two embedders are given for a face: what a look at it costs."""
+    return 1 if not masked else 3 + reconstructed
+
+
 def upper_half(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A face in the recognition frame with all below the middle of the nose blanked out."""
     covered = crop.copy()

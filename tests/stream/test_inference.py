@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from engines.masks.state import MaskState
 from engines.recognition.calibration import Calibration
 from engines.recognition.enrolled import GallerySnapshot
+from engines.recognition.evidence import crops_of
 from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from engines.unmasking.mark import CAPTION, is_reconstruction
@@ -174,6 +178,65 @@ def test_cameras_of_one_step_do_not_mix(
         assert results[1].faces == ()
         assert all(card.camera == "street" for card in cards)
     assert results[0].faces
+
+
+class Counted:
+    """Stands before a part of Networks and counts what each call of some of its methods is given."""
+
+    def __init__(self, part: Any, method: str, of: Callable[[Any], int]) -> None:
+        self._part, self._method, self._of = part, method, of
+        self.calls: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        whole = getattr(self._part, name)
+        if name != self._method:
+            return whole
+
+        def counted(given: Any, *more: Any) -> Any:
+            self.calls.append(self._of(given))
+            return whole(given, *more)
+
+        return counted
+
+
+def counted(networks: Networks) -> tuple[Networks, Counted, Counted]:
+    detector: Any = Counted(networks.detector, "detect", len)
+    evidence: Any = Counted(
+        networks.evidence,
+        "looks",
+        lambda faces: sum(crops_of(face.masked, face.reconstruction is not None) for face in faces),
+    )
+    return replace(networks, detector=detector, evidence=evidence), detector, evidence
+
+
+def test_a_step_that_searches_recognises_nobody_and_no_step_recognises_too_much(
+    networks: Networks, matcher: Matcher, pictures: list[NDArray[np.uint8]]
+) -> None:
+    watching, detector, evidence = counted(networks)
+    inference = Inference(Settings(), watching, matcher)
+    searches = looks = 0
+    for number, rgb in enumerate(pictures):
+        inference.step([announced(number, rgb)])
+        assert not (detector.calls and evidence.calls), f"frame {number}"
+        assert sum(evidence.calls) <= 4
+        searches, looks = searches + len(detector.calls), looks + len(evidence.calls)
+        detector.calls.clear()
+        evidence.calls.clear()
+    assert searches == FRAMES // 6
+    assert looks >= 6
+
+
+@pytest.mark.parametrize(("cameras", "searched"), [(1, 1), (4, 1), (16, 3)])
+def test_of_many_cameras_few_are_searched_in_one_step_and_each_in_turn(
+    networks: Networks, matcher: Matcher, cameras: int, searched: int
+) -> None:
+    watching, detector, _ = counted(networks)
+    inference = Inference(Settings(), watching, matcher)
+    empty = np.full((120, 160, 3), 90, np.uint8)
+    turns = -(-cameras // searched)
+    for turn in range(turns):
+        inference.step([announced(turn * 50, empty, f"street{n}") for n in range(cameras)])
+    assert detector.calls == [searched] * turns
 
 
 def test_looks_for_the_archive_get_better_and_change_nothing_of_what_is_decided(
