@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
 from engines.backends import open_engine
+from engines.detection.landmarks import CROP_SIZE, crop_transform
 from engines.detection.mtcnn import MTCNN, NETWORKS
+from engines.masks.authenticity import crop as authenticity_crop
 from engines.masks.state import crop as mask_crop
 from engines.masks.synthesis import draw_mask
 from engines.models import prepare
@@ -26,6 +28,8 @@ LEVEL = (360, 640)
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _LARGEST = 1280
 _WANDER = 0.03  # of the eyes' distance: landmarks of the same face in several frames
+
+_BOTH = ("maskstate", "gender", "authenticity")  # are given faces with masks and without, in turn
 
 Pictures = NDArray[np.uint8]
 
@@ -63,8 +67,8 @@ def picture_files(folder: Path) -> Iterator[Path]:
 def inputs(network: str, faces: list[Face], count: int, seed: int = 0) -> Pictures:
     """uint8 RGB [count, 3, H, W] as the pipeline gives it to a network: the faces in turn, each time a bit otherwise.
 
-    The generator's faces and every other one of the classifier's wear drawn masks. Raises ValueError for a network that
-    has no crop of a face as its input.
+    The faces of the networks for masked faces, and every other one of the classifiers', wear drawn masks. Raises
+    ValueError for a network that has no crop of a face as its input.
     """
     rng = np.random.default_rng(seed)
     made = [_crop(network, faces[n % len(faces)], n, rng) for n in range(count)]
@@ -77,13 +81,15 @@ def _crop(network: str, face: Face, number: int, rng: np.random.Generator) -> Pi
     shift = rng.normal(0, _WANDER * eyes, 2)
     box = (face.box + np.tile(shift, 2)).astype(np.float32)
     picture = face.picture
-    if network in ("unmask", "sface-masked") or (network == "maskstate" and number % 2):
+    if network in ("unmask", "sface-masked", "landmarks") or (network in _BOTH and number % 2):
         picture, _ = draw_mask(picture, face.landmarks, rng)
     match network:
-        case "sface":
+        case "sface" | "sface-masked" | "gender":
             return warp(picture, recognition_transform(landmarks), RECOGNITION_SIZE)
-        case "sface-masked":
-            return warp(picture, recognition_transform(landmarks, masked=True), RECOGNITION_SIZE)
+        case "landmarks":
+            return warp(picture, crop_transform(landmarks), CROP_SIZE)
+        case "authenticity":
+            return authenticity_crop(picture, landmarks)
         case "unmask":
             return warp(picture, face_transform(landmarks), FACE_SIZE)
         case "maskstate":

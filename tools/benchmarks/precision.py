@@ -31,7 +31,18 @@ from tools.benchmarks.report import Report, spread, timings
 from tools.quantising.int8 import quantise
 from tools.quantising.recognition import Pairs
 
-BATCHES = {"pnet": 1, "rnet": 64, "onet": 16, "maskstate": 4, "unmask": 1, "sface": 1, "sface-masked": 1}
+BATCHES = {
+    "pnet": 1,
+    "rnet": 64,
+    "onet": 16,
+    "landmarks": 1,
+    "maskstate": 4,
+    "unmask": 1,
+    "sface": 1,
+    "sface-masked": 1,
+    "gender": 1,
+    "authenticity": 1,
+}
 """Networks, each with a batch that the pipeline gives it."""
 
 EMBEDDERS = ("sface", "sface-masked")
