@@ -1,7 +1,8 @@
-"""Trains the unmasking generator on unmasked faces with drawn masks, and exports it.
+"""Trains an unmasking generator on unmasked faces with drawn masks, and exports it.
 
     python -m tools.train_unmask --index FACES/index.csv --folder fairface/train --minutes 60
     python -m tools.train_unmask --export
+    python -m tools.train_unmask --network autoencoder --index FACES/index.csv --out autoencoder.onnx
 
 The first command can be stopped and run again: it goes on from its checkpoint. Losses: 3 L1 under the mask,
 L1 over all, L1 of gradients under the mask, 0.6 (BCE + Dice) of the mask, and from 45 % of the time on a light
@@ -11,9 +12,11 @@ hinge PatchGAN with feature matching on the lower face.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -21,11 +24,13 @@ import torch
 import typer
 from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engines.masks.templates import read_templates
-from engines.unmasking.network import SIZE, Discriminator, Generator, Unmask, blend
+from engines.unmasking.autoencoder import Autoencoder
+from engines.unmasking.network import SIZE, WIDE, WIDE_DILATIONS, Discriminator, Generator, Unmask, blend
+from tools.learning.checkpoint import load_checkpoint, save_checkpoint
 from tools.learning.curve import draw_curve
 from tools.learning.export import export
 from tools.learning.faces import mean_face, read_index
@@ -38,27 +43,46 @@ LOWER = slice(48, 128)
 """Rows of the face frame that the discriminator sees: from the nose to below the chin."""
 
 
+_PARTS = ("generator", "average", "critic", "optimizer", "critic_optimizer")
+
+
+class Network(StrEnum):
+    """What can be trained."""
+
+    UNET = "unet"
+    UNET_WIDE = "unet-wide"
+    AUTOENCODER = "autoencoder"
+
+
+NETWORKS: Mapping[Network, Callable[[], nn.Module]] = {
+    Network.UNET: Generator,
+    Network.UNET_WIDE: lambda: Generator(WIDE, WIDE_DILATIONS),
+    Network.AUTOENCODER: Autoencoder,
+}
+
+
 @dataclass(slots=True)
 class Training:
     """All that a checkpoint holds."""
 
-    generator: Generator
-    average: Generator
+    generator: nn.Module
+    average: nn.Module
     critic: Discriminator
     optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
+    checks: list[tuple[float, float, float]] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, rate: float, mean: NDArray[np.uint8] | None = None) -> Training:
-        """Networks with random weights, the prior from a mean face (see mean_structure), and their optimisers."""
-        generator, average, critic = Generator(), Generator(), Discriminator()
-        if mean is not None:
+    def fresh(cls, network: Network, rate: float, mean: NDArray[np.uint8] | None = None) -> Training:
+        """Networks with random weights, a Generator's prior from a mean face (see mean_structure), and optimisers."""
+        generator, average, critic = NETWORKS[network](), NETWORKS[network](), Discriminator()
+        if mean is not None and isinstance(generator, Generator):
             generator.prior.data = mean_structure(mean)
         average.load_state_dict(generator.state_dict())
-        for network in (generator, average, critic):
-            channels_last(network)
+        for module in (generator, average, critic):
+            channels_last(module)
         return cls(
             generator,
             average.eval().requires_grad_(False),
@@ -69,19 +93,11 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint atomically."""
-        state: dict[str, Any] = {"step": self.step, "seconds": self.seconds}
-        for name in ("generator", "average", "critic", "optimizer", "critic_optimizer"):
-            state[name] = getattr(self, name).state_dict()
-        draft = path.with_suffix(".tmp")
-        torch.save(state, draft)
-        draft.replace(path)
+        save_checkpoint(self, _PARTS, path)
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint; raises RuntimeError when it is of another network."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for name in ("generator", "average", "critic", "optimizer", "critic_optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        load_checkpoint(self, _PARTS, path)
 
 
 def mean_structure(mean: NDArray[np.uint8]) -> Tensor:
@@ -122,7 +138,7 @@ def train(
 ) -> None:
     """Trains until `minutes` of training time are over, saving every two minutes."""
     rng = np.random.default_rng()
-    curve: list[tuple[float, float, float]] = []
+    curve = training.checks
     total, saved = minutes * 60, time.monotonic()
     columns = ("{task.description}", BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns) as progress:
@@ -198,7 +214,7 @@ def _step(training: Training, pairs: tuple[Tensor, Tensor, Tensor], with_critic:
 
 
 @torch.no_grad()
-def show(network: Generator, pool: Pool, path: Path) -> None:
+def show(network: nn.Module, pool: Pool, path: Path) -> None:
     """A contact sheet of twelve pairs: shown, painted, wanted."""
     shown, wanted, mask = as_tensors(pool.take(12, np.random.default_rng(7)))
     rgb, logit = network(shown)
@@ -222,9 +238,10 @@ def main(
     minutes: Annotated[
         float, typer.Option(help="Training time in all; the learning rate's cosine ends there")
     ] = 60,
-    work: Annotated[Path, typer.Option(help="Folder for checkpoint, curve and contact sheet")] = Path(
-        "runs/unmask"
-    ),
+    network: Annotated[Network, typer.Option(help="What is trained")] = Network.UNET,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoint, curve and contact sheet; runs/NETWORK without")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Pairs a step")] = 32,
     rate: Annotated[float, typer.Option(help="Highest learning rate of AdamW")] = 4e-4,
     pool: Annotated[int, typer.Option(help="Pairs kept in memory (115 kB each)")] = 16000,
@@ -233,10 +250,16 @@ def main(
     ] = 0.45,
     threads: Annotated[int, typer.Option(help="Threads of torch")] = 2,
     export_only: Annotated[bool, typer.Option("--export", help="Only write the checkpoint as ONNX")] = False,
-    out: Annotated[Path, typer.Option(help="Where the ONNX file goes")] = WEIGHTS,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the ONNX file goes; without, unet's is the product's, others' in the work folder"
+        ),
+    ] = None,
 ) -> None:
-    """Trains the unmasking generator and exports it as ONNX."""
+    """Trains an unmasking generator and exports it as ONNX."""
     torch.set_num_threads(threads)
+    work = work or Path("runs") / network
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "unmask.pt"
     if export_only and not checkpoint.is_file():
@@ -253,19 +276,23 @@ def main(
         )
     )
     if checkpoint.is_file():
-        training = Training.fresh(rate)
-        training.load(checkpoint)
+        training = Training.fresh(network, rate)
+        try:
+            training.load(checkpoint)
+        except RuntimeError:
+            raise typer.BadParameter(
+                f"--network: must be what {checkpoint} was begun with, found {network}"
+            ) from None
     else:
-        training = Training.fresh(rate, mean_face(faces[:1000]))
+        training = Training.fresh(network, rate, mean_face(faces[:1000]))
     if drawer is not None:
         drawer.wait(40 * batch)
         try:
             train(training, drawer, work, minutes, batch, rate, critic_from)
         finally:
             drawer.close()
-    source = (
-        f"trained by this project, {training.step} steps, {training.seconds / 60:.0f} minutes; see unmask.md"
-    )
+    out = out or (WEIGHTS if network is Network.UNET else work / f"{network}.onnx")
+    source = f"{network} trained by this project, {training.step} steps, {training.seconds / 60:.0f} minutes"
     export(Unmask(training.average), out, (3, SIZE, SIZE), ("composite", "mask"), source)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB after {training.step} steps")
 

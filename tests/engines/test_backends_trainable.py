@@ -20,8 +20,9 @@ from engines.backends.tensorrt_plan import Profile, build
 from engines.backends.torch_graph import TorchGraph
 from engines.masks.network import MaskState, StateNetwork
 from engines.models import Model, from_file, prepare, read_safely
+from engines.unmasking.autoencoder import Autoencoder
 from engines.unmasking.cyclegan import ResnetGenerator, Translate
-from engines.unmasking.network import Generator, Unmask
+from engines.unmasking.network import WIDE, WIDE_DILATIONS, Generator, Unmask
 from stream.config import Engines
 from tools.attributes.networks import Estimate, ResNetClassifier, SmallNetwork
 from tools.attributes.resnet import ResNet
@@ -35,6 +36,8 @@ def _sface() -> Path:
 
 TRAINABLE: dict[str, tuple[Callable[[], nn.Module], int, tuple[str, ...]]] = {
     "unmask": (lambda: Unmask(Generator()), 128, ("composite", "mask")),
+    "unmask, wide": (lambda: Unmask(Generator(WIDE, WIDE_DILATIONS)), 128, ("composite", "mask")),
+    "autoencoder": (lambda: Unmask(Autoencoder()), 128, ("composite", "mask")),
     "cyclegan at 128": (lambda: Translate(ResnetGenerator(6, width=4), 128), 128, ("composite", "mask")),
     "cyclegan at 256": (lambda: Translate(ResnetGenerator(9, width=4), 256), 128, ("composite", "mask")),
     "cyclegan with batch norm": (

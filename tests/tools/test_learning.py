@@ -14,9 +14,11 @@ from tools.learning.runtime import open_file
 from tools.learning.states import RealFace, split
 
 
-def test_the_generator_is_trained_resumed_and_exported(tmp_path):
+@pytest.mark.parametrize("network", ["unet", "unet-wide", "autoencoder"])
+def test_a_generator_is_trained_resumed_and_exported(tmp_path, network):
     index = write_faces(tmp_path / "faces")
     common = ["-m", "tools.train_unmask", "--work", tmp_path / "run", "--out", tmp_path / "unmask.onnx"]
+    common += ["--network", network]
     options = [
         "--index",
         index,
@@ -38,6 +40,13 @@ def test_the_generator_is_trained_resumed_and_exported(tmp_path):
     assert steps[1] > steps[0] > 0
     composite, mask = open_file(tmp_path / "unmask.onnx")(np.zeros((3, 3, 128, 128), np.float32))
     assert composite.shape == (3, 3, 128, 128) and mask.shape == (3, 1, 128, 128)
+    assert (mask > 0.99).all() or network != "autoencoder"  # it paints everything
+    if network == "autoencoder":
+        other = run(*common[:-1], "unet", *options)
+        assert other.returncode == 2
+        assert "must be what" in other.stderr and "was begun with, found unet" in " ".join(
+            other.stderr.replace("│", " ").split()
+        )
 
 
 def test_an_export_without_a_checkpoint_says_what_is_missing(tmp_path):
