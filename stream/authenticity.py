@@ -24,11 +24,10 @@ from engines.unmasking.inspection import Inspection, inspect_photo, sentences
 from stream.config import Settings
 from stream.networks import open_detector
 from stream.overlay import percent
+from stream.photo_faces import SMALLEST_FACE, reduced
 
-SMALLEST_FACE = 24
 LEAST_PIXELS = 56
 """Pixels of the picture across the face frame; with fewer, paint can not be told from light."""
-_LONGEST_SIDE = 1280  # of the picture that is searched, and of the heat map
 _MOST_FACES = 12
 _FEW = 4  # of so many frames of a clip one must look synthetic
 _STRONGEST = 0.6  # opacity of the heat map where it is strongest
@@ -178,7 +177,7 @@ class Judge:
         return self._judged(photo, inspect_photo(photo, b""), heated)
 
     def _judged(self, photo: Photo, mark: Inspection, heated: bool) -> Verdict:
-        picture = _reduced(photo.pixels)
+        picture = reduced(photo.pixels)
         found = self._detector.detect([picture])[0][:_MOST_FACES]
         scale = photo.pixels.shape[1] / picture.shape[1]
         shown, faces = picture.copy(), []
@@ -295,14 +294,6 @@ def _outline(picture: Picture, box: NDArray[np.float32], colour: tuple[int, int,
     cv2.rectangle(
         picture, (x1, y1), (x2, y2), colour, max(1, round(max(picture.shape[:2]) / 400)), cv2.LINE_AA
     )
-
-
-def _reduced(pixels: Picture) -> Picture:
-    scale = _LONGEST_SIDE / max(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _png(picture: Picture) -> bytes:

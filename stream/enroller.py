@@ -14,8 +14,8 @@ from engines.models import prepare
 from engines.recognition.enrolment import Enroller
 from stream.config import Settings
 from stream.embedders import EMBEDDERS, evidence_of
-from stream.likeness import SMALLEST_FACE
 from stream.networks import open_detector
+from stream.photo_faces import SMALLEST_FACE
 
 
 def open_for_photographs(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,10 +19,8 @@ from engines.recognition.quality import measure
 from engines.unmasking.mark import CAPTION, TILE, is_reconstruction
 from stream.config import Settings
 from stream.networks import open_detector
+from stream.photo_faces import SMALLEST_FACE, find_faces
 
-SMALLEST_FACE = 24
-"""Pixels; looked for smaller than is needed, so that it can be said of a face that it is too small."""
-_LONGEST_SIDE = 1280  # of the picture that is searched
 _RECONSTRUCTION = "is a reconstruction made by this product: a guess is no face that can be searched for"
 
 
@@ -53,13 +50,11 @@ class FaceMeasurer:
         if any(CAPTION in text for text in photo.texts):
             raise Refused(_RECONSTRUCTION)
         pixels = photo.pixels
-        small = _reduced(pixels)
-        faces = self._detector.detect([small])[0]
+        faces = find_faces(self._detector, pixels)
         if not len(faces):
             raise Refused("no face was found")
-        factor = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]], np.float32)
         largest = int((faces.boxes[:, 3] - faces.boxes[:, 1]).argmax())
-        box, landmarks = faces.boxes[largest] * np.tile(factor, 2), faces.landmarks[largest] * factor
+        box, landmarks = faces.boxes[largest], faces.landmarks[largest]
         if is_reconstruction(warp(pixels, face_transform(landmarks) * (TILE / FACE_SIZE), TILE)):
             raise Refused(_RECONSTRUCTION)
         notes = (
@@ -100,12 +95,3 @@ class Likeness:
             return None
         odds = float(np.exp(model(np.array(similarity)))) * self._prior / (1 - self._prior)
         return odds / (1 + odds)
-
-
-def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same picture, uint8 RGB [H, W, 3], of a size that is quickly searched."""
-    scale = _LONGEST_SIDE / max(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

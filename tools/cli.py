@@ -41,6 +41,7 @@ from tools.replay_recording import Wish
 from tools.replay_recording import anew as replay_anew
 from tools.replay_recording import play as replay_footage
 from tools.replay_recording import what_if as replay_what_if
+from tools.unmask import unmask
 from tools.verify import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -51,6 +52,7 @@ app.add_typer(footage, name="footage", help="Search the recordings, and see what
 app.command()(demo)
 app.command()(doctor)
 app.command()(verify)
+app.command()(unmask)
 app.command()(authenticity)
 console = Console(stderr=True)
 
