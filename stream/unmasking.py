@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +17,7 @@ from engines.masks.state import STATES, MaskState, MaskStateClassifier, crop
 from engines.models import from_file, prepare
 from engines.unmasking.claim import Signer
 from engines.unmasking.generator import Unmasker
-from engines.unmasking.mark import marked_png
+from engines.unmasking.mark import marked_png, sheet_png
 from stream.config import Settings
 from stream.inference_stage import open_signer
 from stream.networks import open_detector
@@ -72,6 +73,12 @@ class PictureUnmasker:
             return []
         beliefs = self._mask_state.classify(np.stack([crop(pixels, box) for box in faces.boxes]))
         return [self._face(pixels, *each) for each in zip(faces.boxes, faces.landmarks, beliefs, strict=True)]
+
+    def sheet(self, faces: Sequence[UnmaskedFace], columns: int = 4) -> bytes:
+        """A numbered contact sheet (PNG) of what was unmasked, marked and signed. Raises ValueError without any."""
+        files = [np.frombuffer(face.png, np.uint8) for face in faces if face.png]
+        marked = [cv2.cvtColor(cv2.imdecode(file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for file in files]
+        return sheet_png([np.asarray(picture, np.uint8) for picture in marked], columns, self._signer)
 
     def _face(
         self,

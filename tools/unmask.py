@@ -28,6 +28,10 @@ def unmask(
     output: Annotated[
         Path, typer.Option(help="Folder for NAME.face-1.png, …; made if it is not there.")
     ] = Path(),
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="All in one numbered contact sheet (PNG) here, and no picture for each face."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was found as JSON.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings in YAML.")] = None,
 ) -> None:
@@ -39,7 +43,8 @@ def unmask(
     """
     try:
         unmasker = PictureUnmasker.open(load(config) if config else Settings())
-        output.mkdir(parents=True, exist_ok=True)
+        if sheet is None:
+            output.mkdir(parents=True, exist_ok=True)
     except (ConfigError, EngineError, ModelError) as error:
         _fail(str(error))
     except OSError as error:
@@ -47,6 +52,7 @@ def unmask(
     for note in unmasker.notes:
         typer.echo(note, err=True)
     said: list[dict[str, Any]] = []
+    every: list[UnmaskedFace] = []
     unreadable = False
     for path in pictures:
         try:
@@ -55,34 +61,43 @@ def unmask(
             typer.echo(f"{path}: {refusal}", err=True)
             unreadable = True
             continue
-        entry = {
-            "picture": str(path),
-            "faces": [_kept(path, n, face, output) for n, face in enumerate(faces, 1)],
-        }
+        entry: dict[str, Any] = {"picture": str(path), "faces": []}
+        for number, face in enumerate(faces, 1):
+            file: str | None = None
+            if face.png and sheet:
+                every.append(face)
+                file = f"{sheet}#{len(every)}"
+            elif face.png:
+                file = str(output / f"{path.stem}.face-{number}.png")
+                _write("--output", Path(file), face.png)
+            entry["faces"].append(_said(face, file))
         said.append(entry)
         if not as_json:
             _tell(entry)
+    if sheet and every:
+        _write("--sheet", sheet, unmasker.sheet(every))
     if as_json:
         typer.echo(json.dumps(said, indent=2))
     done = any(face["file"] for entry in said for face in entry["faces"])
     raise typer.Exit(_UNREADABLE if unreadable else _UNMASKED if done else _NOTHING)
 
 
-def _kept(path: Path, number: int, face: UnmaskedFace, folder: Path) -> dict[str, Any]:
-    """What is said of a face, whose picture is written. Ends the command where that cannot be done."""
-    file = folder / f"{path.stem}.face-{number}.png" if face.png else None
-    if file and face.png:
-        try:
-            file.write_bytes(face.png)
-        except OSError as error:
-            _fail(f"--output: {file}: cannot be written: {error.strerror}")
+def _said(face: UnmaskedFace, file: str | None) -> dict[str, Any]:
     return {
         "box": [round(v, 1) for v in face.box],
         "mask": face.mask.value,
         "probability": round(face.probability, 3),
         "painted": round(face.painted, 3),
-        "file": None if file is None else str(file),
+        "file": file,
     }
+
+
+def _write(option: str, file: Path, data: bytes) -> None:
+    """Ends the command where that cannot be done."""
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        _fail(f"{option}: {file}: cannot be written: {error.strerror}")
 
 
 def _tell(entry: dict[str, Any]) -> None:

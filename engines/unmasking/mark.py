@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from engines.unmasking import watermark
 from engines.unmasking.claim import CAPTION, Signer, attributes
 
-__all__ = ["CAPTION", "STRIP", "TILE", "is_reconstruction", "mark", "marked_png"]
+__all__ = ["CAPTION", "STRIP", "TILE", "is_reconstruction", "mark", "marked_png", "sheet_png"]
 
 TILE = 256
 """Pixels across the enlarged face: below this the caption could not be read."""
@@ -75,14 +76,38 @@ def marked_png(
     partly made by a trained model and, given a signer, the installation's signed claim. Raises ValueError
     as `mark` does.
     """
-    marked = mark(reconstruction, mask, original)
-    ok, data = cv2.imencode(".png", cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))
+    return _png(mark(reconstruction, mask, original), signer)
+
+
+def sheet_png(marked: Sequence[NDArray[np.uint8]], columns: int, signer: Signer | None = None) -> bytes:
+    """A contact sheet of pictures that `mark` made, all of one size, numbered from 1, as a PNG file like marked_png's.
+
+    columns: pictures in a row, 1 or more. Raises ValueError without pictures, or when their sizes differ.
+    """
+    if not marked or len({picture.shape for picture in marked}) != 1:
+        raise ValueError(f"marked: must be pictures of one size, found {sorted({p.shape for p in marked})}")
+    empty = np.full_like(marked[0], 20)
+    tiles = [_numbered(picture, number) for number, picture in enumerate(marked, 1)]
+    tiles += [empty] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+    return _png(np.vstack(rows), signer)
+
+
+def _numbered(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    numbered = picture.copy()
+    at = (6, picture.shape[0] - 9)
+    cv2.putText(numbered, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    return numbered
+
+
+def _png(picture: NDArray[np.uint8], signer: Signer | None) -> bytes:
+    ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not ok:
-        raise ValueError(f"marked: must be a picture, found shape {marked.shape}")
+        raise ValueError(f"marked: must be a picture, found shape {picture.shape}")
     plain = data.tobytes()
     header = 8 + 25  # signature and IHDR, after which text chunks may stand
     text = _chunk(b"tEXt", b"Comment\0" + CAPTION.encode("latin-1"))
-    claim = attributes(None if signer is None else signer.sign(marked))
+    claim = attributes(None if signer is None else signer.sign(picture))
     xmp = _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _XMP.format(claim=claim).encode())
     return plain[:header] + text + xmp + plain[header:]
 

@@ -89,3 +89,15 @@ def test_a_folder_that_cannot_be_made_is_an_error_before_any_work(masked: Path, 
     done = CliRunner().invoke(app, ["unmask", str(masked), "--output", str(tmp_path / "file" / "out")])
     assert done.exit_code == 2
     assert f"--output: {tmp_path / 'file' / 'out'}: cannot be made: " in done.stderr
+
+
+def test_a_sheet_holds_all_faces_numbered_and_says_what_it_is(masked: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    done = CliRunner().invoke(app, ["unmask", *[str(masked)] * 5, "--sheet", str(sheet), "--json"])
+    assert done.exit_code == 0, done.output
+    assert [entry["faces"][0]["file"] for entry in json.loads(done.stdout)] == [
+        f"{sheet}#{n}" for n in range(1, 6)
+    ]
+    assert list(tmp_path.iterdir()) == [sheet]
+    assert inspect(sheet).marked and inspect(sheet).unaltered
+    assert cv2.imread(str(sheet)).shape == (2 * (TILE + STRIP), 4 * (2 * TILE + 4), 3)
