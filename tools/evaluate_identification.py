@@ -40,6 +40,19 @@ from tools.recognition.opening import (
     wide_console,
     write_json,
 )
+from tools.recognition.options import (
+    By,
+    CalibrationFile,
+    Config,
+    Draws,
+    Gate,
+    IndexFile,
+    JsonFile,
+    Keep,
+    Plots,
+    Root,
+    Templates,
+)
 from tools.recognition.plots import Axis, Line, draw_lines
 from tools.recognition.scoring import FUSED
 from tools.recognition.searches import Product
@@ -53,7 +66,7 @@ ASKED = (1e-2, 1e-3)
 
 @app.command()
 def evaluate_identification(
-    root: Annotated[Path, typer.Option(help="Folder that the files of the list lie in.")],
+    root: Root,
     list_file: Annotated[
         Path | None, typer.Option("--list", help="CSV: file, identity, role, condition.")
     ] = None,
@@ -68,30 +81,17 @@ def evaluate_identification(
     mask_probes: Annotated[
         str | None, typer.Option(help="synthetic: search once more with masks put on the pictures.")
     ] = None,
-    templates: Annotated[
-        Path | None, typer.Option(help="Folder of photographed mask templates; drawn masks without it.")
-    ] = None,
-    index: Annotated[
-        Path | None, typer.Option(help="CSV that tells of files: columns to tell groups by.")
-    ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(help="Column of the index that makes groups; gender, race, age without."),
-    ] = None,
-    gate: Annotated[
-        bool, typer.Option(help="Hold the pictures searched for to the live pipeline's limits of quality.")
-    ] = False,
-    config: Annotated[
-        Path | None, typer.Option(help="Configuration of the product; its defaults without.")
-    ] = None,
-    calibration: Annotated[Path, typer.Option(help="Calibration to measure.")] = PATH,
-    keep: Annotated[
-        Path | None, typer.Option(help="File that keeps what was seen, for the next evaluation.")
-    ] = None,
-    draws: Annotated[int, typer.Option(min=20, help="Draws of people for the intervals.")] = 200,
+    templates: Templates = None,
+    index: IndexFile = None,
+    by: By = None,
+    gate: Gate = False,
+    config: Config = None,
+    calibration: CalibrationFile = PATH,
+    keep: Keep = None,
+    draws: Draws = 200,
     seed: int = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
-    plots: Annotated[Path | None, typer.Option(help="Folder for the curves, as pictures.")] = None,
+    json_file: JsonFile = None,
+    plots: Plots = None,
 ) -> None:
     """Measure identification."""
     cv2.setNumThreads(1)

@@ -40,6 +40,19 @@ from tools.recognition.opening import (
     wide_console,
     write_json,
 )
+from tools.recognition.options import (
+    By,
+    CalibrationFile,
+    Config,
+    Draws,
+    Gate,
+    IndexFile,
+    JsonFile,
+    Keep,
+    Plots,
+    Root,
+    Templates,
+)
 from tools.recognition.plots import Axis, Line, draw_lines
 from tools.recognition.scoring import FUSED
 from tools.recognition.seeing import Seer
@@ -52,34 +65,21 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def evaluate_verification(
     pairs_file: Annotated[Path, typer.Option("--pairs", help="Pairs: a CSV, or LFW's pairs.txt.")],
-    root: Annotated[Path, typer.Option(help="Folder that the files of the list lie in.")],
+    root: Root,
     mask_second: Annotated[
         str | None, typer.Option(help="synthetic: see the second pictures once more, with masks put on.")
     ] = None,
-    templates: Annotated[
-        Path | None, typer.Option(help="Folder of photographed mask templates; drawn masks without it.")
-    ] = None,
-    index: Annotated[
-        Path | None, typer.Option(help="CSV that tells of files: identity, and columns to tell groups by.")
-    ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(help="Column of the index that makes groups; gender, race, age without."),
-    ] = None,
-    gate: Annotated[
-        bool, typer.Option(help="Hold the second pictures to the live pipeline's limits of quality.")
-    ] = False,
-    config: Annotated[
-        Path | None, typer.Option(help="Configuration of the product; its defaults without.")
-    ] = None,
-    calibration: Annotated[Path, typer.Option(help="Calibration to measure.")] = PATH,
-    keep: Annotated[
-        Path | None, typer.Option(help="File that keeps what was seen, for the next evaluation.")
-    ] = None,
-    draws: Annotated[int, typer.Option(min=20, help="Draws of people for the intervals.")] = 200,
+    templates: Templates = None,
+    index: IndexFile = None,
+    by: By = None,
+    gate: Gate = False,
+    config: Config = None,
+    calibration: CalibrationFile = PATH,
+    keep: Keep = None,
+    draws: Draws = 200,
     seed: int = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
-    plots: Annotated[Path | None, typer.Option(help="Folder for the curves, as pictures.")] = None,
+    json_file: JsonFile = None,
+    plots: Plots = None,
 ) -> None:
     """Measure verification."""
     cv2.setNumThreads(1)
