@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +25,10 @@ from engines.recognition.matcher import Matcher
 from engines.recognition.quality import Quality, measure
 from engines.recognition.track import TrackIdentity
 from engines.unmasking.claim import Signer
-from engines.unmasking.mark import marked_png
+from engines.unmasking.fusion import Fused
+from engines.unmasking.refusal import refusal
 from stream.config import Settings
+from stream.face_cards import reconstructed, refused
 from stream.looks import make_look
 from stream.messages import (
     Candidate,
@@ -277,23 +278,28 @@ class Inference:
         crops = np.stack(
             [warp(look.picture.rgb, face_transform(self._landmarks(look)), FACE_SIZE) for look in due]
         )
-        made = self._networks.unmasker.unmask(crops)
-        cards = []
-        for look, crop, picture, mask in zip(due, crops, made.pictures, made.masks, strict=True):
+        cards: list[FaceCard] = []
+        honest: list[int] = []
+        for i, (look, crop) in enumerate(zip(due, crops, strict=True)):
             look.person.unmask_due_ns = look.now_ns + look.person.patience * every_ms * 1_000_000
-            look.person.reconstruction, look.person.reconstructed_ns = picture, look.now_ns
-            frame = look.picture.frame
-            cards.append(
-                FaceCard(
-                    camera=frame.camera,
-                    track=look.track.id,
-                    sequence=frame.sequence,
-                    original_png=_png(crop),
-                    reconstruction_png=marked_png(picture, mask, signer=self._signer),
-                    painted=float((mask > 0.5).mean()),
-                )
-            )
+            reason = refusal(crop, look.track.landmarks, self._settings.quality)
+            if reason is None:
+                honest.append(i)
+            elif look.person.refuse(reason):
+                cards.append(refused(look.picture.frame, look.track.id, crop, reason))
+        made = self._networks.unmasker.unmask(crops[honest])
+        for i, picture, mask in zip(honest, made.pictures, made.masks, strict=True):
+            fused = self._fuse(due[i], picture, mask)
+            if fused is not None:
+                frame, track = due[i].picture.frame, due[i].track.id
+                cards.append(reconstructed(frame, track, crops[i], fused, self._signer))
         return cards
+
+    def _fuse(self, look: _Look, picture: NDArray[np.uint8], mask: NDArray[np.float32]) -> Fused | None:
+        """What all looks come to. Recognition sees each by itself: in their mean they would count again and again."""
+        person = look.person
+        person.reconstruction, person.reconstructed_ns, person.no_reconstruction = picture, look.now_ns, None
+        return person.fusion.add(picture, mask, measure(look.picture.rgb, look.track.landmarks).weight)
 
     # recognise
 
@@ -434,17 +440,13 @@ def _tracked_face(track: Track, person: Person, flag_at: float) -> TrackedFace:
         gender=_gender(person),
         synthetic=person.synthetic,
         flagged=person.synthetic is not None and person.synthetic >= flag_at,
+        no_reconstruction=person.no_reconstruction if person.masked else None,
     )
 
 
 def _gender(person: Person) -> GenderEstimate | None:
     belief = person.gender_belief
     return None if belief is None else GenderEstimate(GENDERS[int(belief.argmax())], float(belief.max()))
-
-
-def _png(crop: NDArray[np.uint8]) -> bytes:
-    """An RGB crop as a PNG file."""
-    return cv2.imencode(".png", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def _floats(values: NDArray[np.float32]) -> tuple[float, ...]:

@@ -94,6 +94,9 @@ class TrackedFace(msgspec.Struct, frozen=True, omit_defaults=True):
         None  # how probable it is that face or mask is painted, where authenticity is switched on
     )
     flagged: bool = False  # whether that is as probable as the settings ask for
+    no_reconstruction: str | None = (
+        None  # why a masked face is not reconstructed now: "eyes are covered", ...
+    )
 
 
 class FrameResult(Message, frozen=True):
@@ -117,7 +120,8 @@ class FrameResult(Message, frozen=True):
 class FaceCard(Message, frozen=True):
     """inference -> overlay, recorder: pictures of a masked face, sent when they change. PNG files in the face frame.
 
-    reconstruction carries its mark in the pixels and in the file's metadata.
+    reconstruction carries its mark in the pixels and in the file's metadata; it is fused from as many looks as `looks`
+    says, laid into the original. It is empty where there is none, and no_reconstruction then says why there cannot be.
     """
 
     camera: str
@@ -126,6 +130,8 @@ class FaceCard(Message, frozen=True):
     original_png: bytes
     reconstruction_png: bytes
     painted: float  # share of the crop that was painted, 0..1
+    looks: int = 1
+    no_reconstruction: str | None = None
 
 
 class FaceLook(Message, frozen=True):

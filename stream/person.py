@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engines.masks.state import STATES, MaskState
 from engines.recognition.evidence import Vector
 from engines.recognition.track import TrackIdentity
+from engines.unmasking.fusion import Fusion
 from stream.looks import BestLook
 
 _MASK_MEMORY = 0.7  # share of the old belief that stays when a look is added
@@ -31,8 +32,11 @@ class Person:
     confirmed: int = 0  # looks in a row that left a decision as it was
     visible: bool = False
     unfit: str | None = None
-    reconstruction: NDArray[np.uint8] | None = None  # RGB [128, 128, 3], of the newest unmasking
+    reconstruction: NDArray[np.uint8] | None = None  # RGB [128, 128, 3], of the newest unmasking alone
     reconstructed_ns: int = 0
+    fusion: Fusion = field(default_factory=Fusion)  # of the reconstructions, as they are shown
+    no_reconstruction: str | None = None  # why the newest try made none, as engines.unmasking.refusal says it
+    told: bool = False  # whether that was said since all began anew
     best_look: BestLook = field(default_factory=BestLook)
     gender_belief: NDArray[np.float32] | None = None  # float32 [2], in the order of GENDERS
     gender_due_ns: int = 0
@@ -73,6 +77,12 @@ class Person:
         if self.masked != masked:
             self._look_again(now_ns)
 
+    def refuse(self, reason: str) -> bool:
+        """Take note of why the face cannot be reconstructed now; whether that is news of a face that never was."""
+        news = not self.fusion.begun and not (self.told and reason == self.no_reconstruction)
+        self.no_reconstruction, self.told = reason, True
+        return news
+
     def estimate(self, belief: NDArray[np.float32]) -> None:
         """Take in one look at what the face reads as, float32 [2] in the order of GENDERS."""
         old = belief if self.gender_belief is None else self.gender_belief
@@ -93,3 +103,4 @@ class Person:
 
     def _look_again(self, now_ns: int) -> None:
         self.confirmed, self.embed_due_ns, self.unmask_due_ns = 0, now_ns, now_ns
+        self.fusion, self.told = Fusion(), False

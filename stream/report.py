@@ -252,4 +252,5 @@ def _sighting(sighting: Sighting) -> dict[str, Any]:
             if doubted
             else {}
         ),
+        **({"no_reconstruction": sighting.no_reconstruction} if sighting.no_reconstruction else {}),
     }

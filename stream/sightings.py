@@ -18,7 +18,8 @@ class Sighting(msgspec.Struct):
     """A track. person and probability are of the newest decision; mask is the newest state that was judged.
 
     synthetic: the newest probability that face or mask is painted, None where that was not looked at. flagged: whether
-    it was ever as probable as the settings ask for.
+    it was ever as probable as the settings ask for. no_reconstruction: why a masked face could not be
+    reconstructed when it was seen last.
     """
 
     track: int
@@ -31,6 +32,7 @@ class Sighting(msgspec.Struct):
     last_media_ns: int
     synthetic: float | None = None
     flagged: bool = False
+    no_reconstruction: str | None = None
 
     @property
     def masked(self) -> bool:
@@ -119,6 +121,7 @@ def _update(sighting: Sighting, face: TrackedFace) -> None:
     sighting.decision, sighting.person, sighting.probability = face.decision, face.person, face.probability
     if face.mask is not None:
         sighting.mask = face.mask
+    sighting.no_reconstruction = face.no_reconstruction
     if face.synthetic is not None:
         sighting.synthetic, sighting.flagged = face.synthetic, sighting.flagged or face.flagged
 

@@ -18,6 +18,7 @@ from engines.models import from_file, prepare
 from engines.unmasking.claim import Signer
 from engines.unmasking.generator import Unmasker
 from engines.unmasking.mark import marked_png, sheet_png
+from engines.unmasking.refusal import refusal
 from stream.config import Settings
 from stream.inference_stage import open_signer
 from stream.networks import open_detector
@@ -28,15 +29,16 @@ from stream.photo_faces import SMALLEST_FACE, find_faces
 class UnmaskedFace:
     """One face of a photograph. box: x1, y1, x2, y2 in its pixels. mask, probability: how it is worn, and how sure.
 
-    png: original and guess side by side, marked, outlined, signed where there is a key; None without a mask. painted:
-    share of the face frame that the guess covers.
+    png: original and guess side by side, marked, outlined, signed where there is a key; None without a mask, and where
+    too little is seen to guess from. refused: why, then. painted: share of the face frame that the guess covers.
     """
 
     box: tuple[float, float, float, float]
     mask: MaskState
     probability: float
-    painted: float
-    png: bytes | None
+    refused: str | None = None
+    painted: float = 0.0
+    png: bytes | None = None
 
 
 class PictureUnmasker:
@@ -44,6 +46,7 @@ class PictureUnmasker:
 
     def __init__(self, settings: Settings, opened: Mapping[str, Engine]) -> None:
         """opened: at least the detector's networks, `landmarks`, `maskstate` and `unmask`."""
+        self._limits = settings.quality
         self._detector = open_detector(settings.detection, opened, SMALLEST_FACE)
         self._landmarks = LandmarkRefiner(opened["landmarks"])
         self._mask_state = MaskStateClassifier(opened["maskstate"])
@@ -90,10 +93,13 @@ class PictureUnmasker:
         x1, y1, x2, y2 = (float(v) for v in box)
         mask, probability = STATES[int(belief.argmax())], float(belief.max())
         if mask is MaskState.NONE:
-            return UnmaskedFace((x1, y1, x2, y2), mask, probability, 0.0, None)
+            return UnmaskedFace((x1, y1, x2, y2), mask, probability)
         refined = self._landmarks.refine(pixels, landmarks[None])[0]
         original = warp(pixels, face_transform(refined), FACE_SIZE)
+        if refused := refusal(original, landmarks, self._limits):
+            return UnmaskedFace((x1, y1, x2, y2), mask, probability, refused)
         made = self._unmasker.unmask(original[None])
         guess, painted = made.pictures[0], made.masks[0]
         png = marked_png(guess, painted, original, self._signer)
-        return UnmaskedFace((x1, y1, x2, y2), mask, probability, float((painted > 0.5).mean()), png)
+        share = float((painted > 0.5).mean())
+        return UnmaskedFace((x1, y1, x2, y2), mask, probability, None, share, png)

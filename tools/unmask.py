@@ -38,8 +38,9 @@ def unmask(
     """Guess what the masks on photographs hide: for each masked face a picture, the original beside the guess.
 
     The guess is invented: a face that would fit what is visible, not the face that is there. It is marked as such in
-    the picture, in the file and in its pixels, and cannot be enrolled. Ends with 0 when there was a mask to take off, 1
-    when there was none, 2 when a picture cannot be read; the others are done all the same.
+    the picture, in the file and in its pixels, and cannot be enrolled. Where too little is seen to guess from, there is
+    none, and the reason is said. Ends with 0 when there was a mask to take off, 1 when there was none, 2 when a picture
+    cannot be read; the others are done all the same.
     """
     try:
         unmasker = PictureUnmasker.open(load(config) if config else Settings())
@@ -87,6 +88,7 @@ def _said(face: UnmaskedFace, file: str | None) -> dict[str, Any]:
         "box": [round(v, 1) for v in face.box],
         "mask": face.mask.value,
         "probability": round(face.probability, 3),
+        "refused": face.refused,
         "painted": round(face.painted, 3),
         "file": file,
     }
@@ -107,6 +109,8 @@ def _tell(entry: dict[str, Any]) -> None:
     for number, face in enumerate(entry["faces"], 1):
         state = f"{_WORDS[MaskState(face['mask'])]} ({100 * face['probability']:.0f} %)"
         made = f": a guess of what it hides is in {face['file']}" if face["file"] else ""
+        if face["refused"]:
+            made = f": no guess, {face['refused']}"
         typer.echo(f"  {number} at x {face['box'][0]:.0f}, y {face['box'][1]:.0f}: {state}{made}")
 
 

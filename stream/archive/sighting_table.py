@@ -29,6 +29,8 @@ _LONGEST_NS = 24 * 3600 * 1_000_000_000
 class _Who(msgspec.Struct, array_like=True):
     person: str | None
     candidates: tuple[Candidate, ...]
+    looks: int = 0
+    no_reconstruction: str = ""
 
 
 class SightingTable(Database):
@@ -157,7 +159,7 @@ class SightingTable(Database):
         if query.to_ns is not None:
             where += ["first_ns < ?"]
             values += [query.to_ns]
-        for column, wanted in (("camera", query.cameras), ("mask", query.masks)):
+        for column, wanted in (("id", query.ids), ("camera", query.cameras), ("mask", query.masks)):
             if wanted:
                 where += [f"{column} IN ({', '.join('?' * len(wanted))})"]
                 values += wanted
@@ -203,6 +205,8 @@ class SightingTable(Database):
             probability=probability,
             mask=None if mask is None else MaskState(mask),
             candidates=who.candidates,
+            looks=who.looks,
+            no_reconstruction=who.no_reconstruction,
             versions=json.loads(versions),
             id=identity,
             protected=bool(kept),
@@ -233,6 +237,7 @@ def sighting_without(sighting: Sighting, erased: Callable[[str], bool]) -> Sight
             look=b"",
             original=b"",
             reconstruction=b"",
+            looks=0,
         )
     kept = tuple(candidate for candidate in sighting.candidates if not erased(candidate.person))
     return (
@@ -243,8 +248,9 @@ def sighting_without(sighting: Sighting, erased: Callable[[str], bool]) -> Sight
 
 
 def pack_who(sighting: Sighting) -> bytes:
-    """Name and candidates, before they are sealed."""
-    return msgspec.msgpack.encode(_Who(sighting.person, sighting.candidates))
+    """Name, candidates and what is said of the reconstruction, before they are sealed."""
+    who = _Who(sighting.person, sighting.candidates, sighting.looks, sighting.no_reconstruction)
+    return msgspec.msgpack.encode(who)
 
 
 def bound(run: int, epoch: int, camera: str, track: int, kind: str) -> str:

@@ -18,7 +18,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
     Times as in Segment. decision, person, probability, mask: the newest. candidates: with their evidence. versions:
     of the generator, the engines and the gallery, plain values. look: JPEG of the face and its surroundings; original,
-    reconstruction: PNG in the face frame, the reconstruction marked. embedding: float32[128] in `space`, little-endian.
+    reconstruction: PNG in the face frame, the reconstruction marked, fused from `looks`. no_reconstruction: why none
+    could be made when the face was last seen, else empty. embedding: float32[128] in `space`, little-endian.
     Pictures and embedding are empty when there are none, and in lists. revision: rises with every change.
     """
 
@@ -41,6 +42,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     look: bytes = b""
     original: bytes = b""
     reconstruction: bytes = b""
+    looks: int = 0
+    no_reconstruction: str = ""
     id: int = 0
     protected: bool = False
     revision: int = 0
@@ -60,13 +63,14 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which sightings: those that went on at some moment of from_ns <= t < to_ns and meet every other demand.
 
-    cameras, masks: any of them; empty for all. person: the name that was decided on, in any spelling that counts as
-    the same. glimpses: also faces of which nothing was decided and that were gone in less than half a second. offset:
-    how many to pass over, for the next page.
+    ids, cameras, masks: any of them; empty for all. person: the name that was decided on, in any spelling that counts
+    as the same. glimpses: also faces of which nothing was decided and that were gone in less than half a second.
+    offset: how many to pass over, for the next page.
     """
 
     from_ns: int | None = None
     to_ns: int | None = None
+    ids: tuple[int, ...] = ()
     cameras: tuple[str, ...] = ()
     person: str | None = None
     decision: Decision | None = None

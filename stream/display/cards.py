@@ -31,8 +31,11 @@ class Cards:
         self._entries: dict[tuple[str, int], Entry] = {}
 
     def add(self, card: FaceCard, now_wall_ns: int) -> None:
-        """Take in a card, unless its pictures are none: then neither is shown, for both go together."""
-        if not (card.original_png.startswith(_PNG) and card.reconstruction_png.startswith(_PNG)):
+        """Take in a card, unless its pictures are none: then neither is shown, for both go together. One that says why
+        there is no reconstruction has the original alone.
+        """
+        missing = not card.reconstruction_png and card.no_reconstruction is not None
+        if not (card.original_png.startswith(_PNG) and (missing or card.reconstruction_png.startswith(_PNG))):
             return
         key = (card.camera, card.track)
         known = self._entries.pop(key, None)
@@ -83,6 +86,8 @@ def _described(entry: Entry) -> dict[str, Any]:
         "track": card.track,
         "sequence": card.sequence,
         "painted": round(card.painted, 3),
+        "looks": card.looks,
+        "no_reconstruction": (face.no_reconstruction if face else None) or card.no_reconstruction,
         "seen_ms": entry.seen_wall_ns // 1_000_000,
         "title": title(face) if face else "no decision",
         "remark": remark(face) if face else "masked, reduced reliability",

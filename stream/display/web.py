@@ -64,7 +64,10 @@ def create_app(board: Board, report: Report, processes: Callable[[], Mapping[str
 
     @app.get("/api/cards/{camera}/{track}/reconstruction.png")
     def reconstruction(camera: str, track: int) -> Response:
-        return Response(_card(board, camera, track).reconstruction_png, media_type="image/png")
+        card = _card(board, camera, track)
+        if not card.reconstruction_png:
+            raise HTTPException(404, f"no reconstruction of that track: {card.no_reconstruction}")
+        return Response(card.reconstruction_png, media_type="image/png")
 
     @app.websocket("/ws")
     async def live(socket: WebSocket) -> None:

@@ -80,6 +80,10 @@ def _opening(case: Case, custody: Custody, title: str) -> str:
     look = ""
     if sighting.look:
         caption = "The best view of the face, cut from a frame as it was. Nothing is added."
+        if case.veiled:
+            caption = (
+                "The best view of the face. Whoever was not recognised was made unrecognisable for good."
+            )
         look = figure(image(sighting.look, "jpeg", "The face as it was seen"), caption)
     return (
         f'<header><p class="over">Evidence report · sighting {sighting.id}</p><h1>{escape(title)}</h1></header>'
@@ -111,6 +115,8 @@ def _original_frames(case: Case) -> list[str]:
         "frames without it, "
         "at full size and without loss, are in the folder stills."
     )
+    if case.veiled:
+        text += " Whoever was not recognised as somebody enrolled was made unrecognisable on them, for good."
     return [section("What the camera saw", paragraph(text), f'<div class="stills">{"".join(figures)}</div>')]
 
 
@@ -139,14 +145,14 @@ def _still(still: Still, kind: str = "") -> str:
 def _guess(case: Case) -> list[str]:
     sighting = case.sighting
     if not sighting.reconstruction:
-        return []
+        return _no_guess(sighting.no_reconstruction)
     original = ""
     if sighting.original:
         caption = "<b>Original</b> What the camera saw, cut out and turned upright."
         original = figure(image(sighting.original, "png", "The masked face as it was seen"), caption)
     guess = figure(
         image(sighting.reconstruction, "png", CAPTION),
-        "<b>Guess</b> What is inside the yellow line was painted by a network.",
+        f"<b>Guess</b> What is inside the yellow line was painted by a network{_from_looks(sighting.looks)}.",
     )
     text = paragraph(
         "A mask hides the lower face. The program painted what could be under it, from what many other faces look "
@@ -163,6 +169,19 @@ def _guess(case: Case) -> list[str]:
             f'<div class="pair">{original}{guess}<div>{text}</div></div></div>',
         )
     ]
+
+
+def _no_guess(reason: str) -> list[str]:
+    if not reason:
+        return []
+    text = f"None was made: {escape(reason)}. From so little the program does not guess."
+    return [section("Behind the mask: no guess", paragraph(text))]
+
+
+def _from_looks(looks: int) -> str:
+    if looks <= 1:
+        return ""
+    return f", from {looks} looks at the face; where they differ most it is soft and pale"
 
 
 def _footage(case: Case, files: Sequence[BundledFile]) -> str:

@@ -60,8 +60,11 @@ class Tracks:
             known.look, known.new_look, known.changed = look, True, True
 
     def card(self, card: FaceCard) -> None:
-        """Take in what a masked face looks like and was reconstructed as."""
-        if known := self._tracks.get((card.camera, self._epochs.get(card.camera, 0), card.track)):
+        """Take in what a masked face looks like and was reconstructed as. A guess that there is stays, when later none
+        can be made.
+        """
+        known = self._tracks.get((card.camera, self._epochs.get(card.camera, 0), card.track))
+        if known and (card.reconstruction_png or not (known.card and known.card.reconstruction_png)):
             known.card, known.new_card, known.changed = card, True, True
 
     def changed(self, run: int) -> list[Sighting]:
@@ -115,6 +118,8 @@ class Tracks:
             look=look.picture_jpeg if look else b"",
             original=card.original_png if card else b"",
             reconstruction=card.reconstruction_png if card else b"",
+            looks=track.card.looks if track.card else 0,
+            no_reconstruction=face.no_reconstruction or "",
         )
 
     def _versions(self, track: _Track) -> dict[str, object]:

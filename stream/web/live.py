@@ -74,7 +74,9 @@ async def stream(
 async def card(
     request: Request, camera: str, track: int, which: Literal["original", "reconstruction"]
 ) -> Response:
-    """A picture of a masked face: as it was seen, or as a network guesses it."""
+    """A picture of a masked face: as it was seen, or as a network guesses it from several looks, what is uncertain soft
+    and pale. 404, with the reason, for a guess that cannot be made honestly.
+    """
     return await _overlay(request).answer(f"/api/cards/{quote(camera, safe='')}/{track}/{which}.png")
 
 

@@ -134,10 +134,17 @@ class Producer:
         networks = ("maskstate", "onet", "pnet", "rnet", "sface", "unmask")
         self.outbox.send(InferenceStatus(dict.fromkeys(networks, info), notes, 2, 0.41))
 
-    def card(self, track: int, original: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> None:
+    def card(
+        self, track: int, original: NDArray[np.uint8], reconstruction: NDArray[np.uint8], looks: int = 1
+    ) -> None:
         """Send a card with two pictures (BGR)."""
         pngs = [cv2.imencode(".png", picture)[1].tobytes() for picture in (original, reconstruction)]
-        self.outbox.send(FaceCard(self.camera, track, self.sequence, pngs[0], pngs[1], 0.34))
+        self.outbox.send(FaceCard(self.camera, track, self.sequence, pngs[0], pngs[1], 0.34, looks))
+
+    def refused_card(self, track: int, original: NDArray[np.uint8], reason: str) -> None:
+        """Send a card of a face that cannot be reconstructed, with its picture (BGR)."""
+        png = cv2.imencode(".png", original)[1].tobytes()
+        self.outbox.send(FaceCard(self.camera, track, self.sequence, png, b"", 0.0, 0, reason))
 
     def close(self) -> None:
         """Let go of ring and socket."""

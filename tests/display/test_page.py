@@ -5,6 +5,7 @@ import threading
 from urllib.parse import urlsplit
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from browser import until
@@ -322,6 +323,40 @@ def test_names_are_shown_as_text_whatever_is_in_them(browser, directory, produce
         page = browser.open(stage.url)
         assert name in page.wait_for("document.querySelector('#cards .candidates .person')?.innerText")
         assert page.evaluate("document.querySelectorAll('img[src=x]').length") == 0
+        assert page.problems == []
+        page.close()
+
+
+def test_a_card_says_from_how_many_looks_it_is_or_why_there_is_no_reconstruction(
+    browser, directory, produce, artefacts
+):
+    with running_stage(settings("gate"), directory) as stage:
+        gate = produce("gate")
+        gate.card(1, crop(70), crop(90), looks=5)
+        gate.refused_card(2, crop(40), "eyes are covered")
+        turned = msgspec.structs.replace(
+            face(1, (300, 100, 400, 220), mask=MaskState.WORN), no_reconstruction="turned away"
+        )
+        gate.frame([turned, face(2, (500, 100, 600, 220), mask=MaskState.WORN)])
+        page = browser.open(stage.url)
+        page.wait_for("document.querySelectorAll('#cards li.card').length === 2")
+        page.wait_for("document.querySelector('[data-key=\"gate/1\"]').innerText.includes('turned away')")
+        several, refused = (
+            f"""document.querySelector('#cards [data-key="gate/{track}"]')""" for track in (1, 2)
+        )
+        assert page.evaluate(f"{several}.querySelector('.looks').innerText") == "from 5 looks"
+        assert "No newer reconstruction: turned away." in page.evaluate(f"{several}.innerText")
+        page.wait_for(f"{refused}.querySelector('.original img').naturalWidth === 128")
+        said = page.evaluate(f"{refused}.innerText")
+        assert "No reconstruction: eyes are covered." in said and "AI reconstruction" not in said
+        visible = "[...{}.querySelectorAll('img')].filter(image => image.checkVisibility()).length"
+        assert page.evaluate(visible.format(several)) == 2
+        assert page.evaluate(visible.format(refused)) == 1
+        page.screenshot(artefacts / "live-refused.png")
+        gate.card(2, crop(40), crop(60))
+        page.wait_for(f"{visible.format(refused)} === 2")
+        page.wait_for(f"!{refused}.innerText.includes('No reconstruction')")
+        assert page.evaluate(f"{refused}.querySelector('.looks').innerText") == "from one look"
         assert page.problems == []
         page.close()
 

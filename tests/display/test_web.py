@@ -234,6 +234,21 @@ def test_a_card_s_pictures_are_served_as_they_were_given(client, gate):
         assert answer.content == cv2.imencode(".png", sent)[1].tobytes()
 
 
+def test_a_face_that_cannot_be_reconstructed_has_its_picture_and_the_reason_alone(client, gate):
+    grey = np.full((128, 128, 3), 30, np.uint8)
+    gate.refused_card(4, grey, "eyes are covered")
+    gate.frame([face(4, (10, 10, 90, 120), mask=MaskState.WORN)])
+    card = until(lambda: next(iter(client.get("/api/state").json().get("cards", [])), None), "the card")
+    assert (card["looks"], card["no_reconstruction"]) == (0, "eyes are covered")
+    assert client.get("/api/cards/gate/4/original.png").content == cv2.imencode(".png", grey)[1].tobytes()
+    missing = client.get("/api/cards/gate/4/reconstruction.png")
+    assert missing.status_code == 404 and "eyes are covered" in missing.text
+    gate.card(4, grey, grey, looks=5)
+    until(lambda: client.get("/api/state").json()["cards"][0]["looks"] == 5, "the reconstruction")
+    assert client.get("/api/state").json()["cards"][0]["no_reconstruction"] is None
+    assert client.get("/api/cards/gate/4/reconstruction.png").status_code == 200
+
+
 def test_no_decision_is_an_answer(client, gate):
     grey = np.full((128, 128, 3), 30, np.uint8)
     gate.card(3, grey, grey)

@@ -138,6 +138,29 @@ def test_a_track_becomes_a_sighting_with_its_newest_decision_and_its_best_pictur
     assert "s3cret" not in str(run.settings)
 
 
+def test_a_guess_that_there_is_stays_when_none_can_be_made_later_and_the_reason_is_kept(
+    tmp_path: Path, started: list[Recording]
+) -> None:
+    it = Recording(tmp_path, recording={"mode": "continuous"})
+    started.append(it)
+    covered = msgspec.structs.replace(FACE, track=5, no_reconstruction="eyes are covered")
+    turned = msgspec.structs.replace(FACE, no_reconstruction="turned away")
+    it.see(0, FACE, covered)
+    it.intake.put(FaceCard("door", 4, 1, b"\x89PNG-o", b"\x89PNG-r", 0.3, 6))
+    it.intake.put(FaceCard("door", 4, 1, b"\x89PNG-later", b"", 0.0, 0, "turned away"))
+    it.intake.put(FaceCard("door", 5, 1, b"\x89PNG-o5", b"", 0.0, 0, "eyes are covered"))
+    it.see(1, turned, covered)
+    it.close()
+    with Archive.open(it.folder) as archive:
+        found = {s.track: archive.sighting(s.id) for s in archive.sightings(Query())}
+        frames = list(archive.frames("door", 0, 1 << 62))
+    assert (found[4].original, found[4].reconstruction) == (b"\x89PNG-o", b"\x89PNG-r")
+    assert (found[4].looks, found[4].no_reconstruction) == (6, "turned away")
+    assert (found[5].original, found[5].reconstruction) == (b"\x89PNG-o5", b"")
+    assert (found[5].looks, found[5].no_reconstruction) == (0, "eyes are covered")
+    assert [face.no_reconstruction for face in frames[1].faces] == ["turned away", "eyes are covered"]
+
+
 def test_faces_are_events_where_no_rule_says_otherwise(
     tmp_path: Path, packets: list[Packet], started: list[Recording]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -101,3 +102,17 @@ def test_a_sheet_holds_all_faces_numbered_and_says_what_it_is(masked: Path, tmp_
     assert list(tmp_path.iterdir()) == [sheet]
     assert inspect(sheet).marked and inspect(sheet).unaltered
     assert cv2.imread(str(sheet)).shape == (2 * (TILE + STRIP), 4 * (2 * TILE + 4), 3)
+
+
+def test_a_face_too_small_to_guess_from_is_refused_with_the_reason(masked: Path, tmp_path: Path) -> None:
+    picture = cv2.imread(str(masked))
+    small = tmp_path / "small.png"
+    scale = 72 / picture.shape[0]
+    canvas = np.full((480, 640, 3), 120, np.uint8)
+    away = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    canvas[180 : 180 + away.shape[0], 260 : 260 + away.shape[1]] = away
+    cv2.imwrite(str(small), canvas)
+    done = CliRunner().invoke(app, ["unmask", str(small), "--output", str(tmp_path / "out")])
+    assert done.exit_code == 1, done.output
+    assert re.search(r"mask worn .*: no guess, too small$", done.stdout, re.MULTILINE)
+    assert not list((tmp_path / "out").iterdir())

@@ -1,4 +1,5 @@
-// Masked faces. The reconstruction is never shown without the original beside it: both are there, or neither.
+// Masked faces. The reconstruction is never shown without the original beside it; where none can be made honestly the
+// original stands alone, with the reason.
 
 import { byId, clone, duration, fill, percent } from "./words.js";
 
@@ -23,6 +24,8 @@ function showCard(element, card, nowMs) {
   const ago = nowMs - card.seen_ms;
   element.querySelector(".where").textContent = `${card.camera} · ${ago < 2000 ? "now" : `${duration(ago)} ago`}`;
   element.querySelector(".remark").textContent = card.remark;
+  const missing = card.looks ? "No newer reconstruction" : "No reconstruction";
+  element.querySelector(".no-reconstruction").textContent = card.no_reconstruction ? `${missing}: ${card.no_reconstruction}.` : "";
   showPair(element, card);
   const candidates = element.querySelector(".candidates");
   fill(candidates, card.candidates, () => clone("candidate"), showCandidate);
@@ -42,8 +45,11 @@ function showPair(element, card) {
     image.onerror = () => (pair.hidden = true);
   }
   pair.hidden = false;
+  const guess = pair.querySelector(".reconstruction");
+  guess.hidden = !card.looks;
+  guess.querySelector(".looks").textContent = card.looks === 1 ? "from one look" : `from ${card.looks} looks`;
   original.src = `${base}/original.png?v=${card.sequence}`;
-  reconstruction.src = `${base}/reconstruction.png?v=${card.sequence}`;
+  if (card.looks) reconstruction.src = `${base}/reconstruction.png?v=${card.sequence}`;
 }
 
 function showCandidate(element, candidate) {
