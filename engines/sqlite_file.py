@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-Migrations = Sequence[Sequence[str]]
-"""The statements that bring a file from version i to i + 1."""
+Migrations = Sequence[Sequence[str | Callable[[sqlite3.Connection], None]]]
+"""The statements that bring a file from version i to i + 1, and functions that do what no statement can."""
 
 
 def connect_writable(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -46,7 +46,10 @@ def migrate(connection: sqlite3.Connection, migrations: Migrations, application:
         # The version is asked again: another may have been first.
         for number in range(version(connection, migrations), len(migrations)):
             for statement in migrations[number]:
-                connection.execute(statement)
+                if callable(statement):
+                    statement(connection)
+                else:
+                    connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
         connection.execute(f"PRAGMA application_id = {application}")
         connection.execute("COMMIT")

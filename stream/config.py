@@ -107,7 +107,7 @@ class Tracking(_Strict):
 
 
 class Quality(_Strict):
-    """Faces below these limits are shown but not recognised."""
+    """Faces beyond these limits are shown but not recognised; beyond the first two, not reconstructed either."""
 
     min_eye_distance: Annotated[float, Field(ge=4, le=500)] = 18.0
     max_yaw_degrees: Annotated[float, Field(gt=0, le=90)] = 40.0

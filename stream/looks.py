@@ -16,7 +16,8 @@ from stream.messages import FaceLook, FrameReady
 
 _BETTER = 1.1
 _SIDE = 320
-_SURROUNDINGS = 1.8  # side of the picture in sides of the face's box
+SURROUNDINGS = 1.8
+"""Side of the picture in sides of the face's box."""
 _JPEG_QUALITY = 90
 
 
@@ -62,7 +63,7 @@ def make_look(
 def face_jpeg(rgb: NDArray[np.uint8], box: Sequence[float] | NDArray[np.float32]) -> bytes:
     """A face with its surroundings as a JPEG file, square where the picture's edge lets it, never enlarged."""
     x1, y1, x2, y2 = (float(value) for value in box)
-    half = _SURROUNDINGS * max(x2 - x1, y2 - y1, 2.0) / 2
+    half = SURROUNDINGS * max(x2 - x1, y2 - y1, 2.0) / 2
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
     height, width = rgb.shape[:2]
     left, right = (int(np.clip(value, 0, width)) for value in (x - half, x + half))

@@ -105,7 +105,8 @@ def _run(job: dict[str, Any], directory: Path, stop: threading.Event, changes: C
                 lambda url: say("ready", url=url),
                 beat,
                 Path(job["config"]) if job["config"] else None,
-                (lambda cameras: say("cameras", cameras=cameras)) if job["live"] else None,
+                (lambda cameras: say("cameras", wanted=cameras)) if job["live"] else None,
+                (lambda settings: say("restart", wanted=settings)) if job["live"] else None,
             )
         case kind:
             raise ValueError(

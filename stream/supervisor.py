@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,15 @@ class Supervisor:
     def __init__(self, run: Run, directory: Path, on_event: Callable[[str, dict[str, Any]], None]) -> None:
         self._directory = directory
         self._on_event = on_event
-        self._stages: dict[str, StageProcess] = {}
-        self._wishes: queue.SimpleQueue[list[dict[str, Any]]] = queue.SimpleQueue()
-        self._live, self._real_time = run.live, run.real_time
-        self._settings = settings = run.settings if run.live else run.settings.without_recording()
+        self._stages: dict[str, StageProcess]
+        self._wishes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._run = run
+        self._settings = run.settings if run.live else run.settings.without_recording()
+        self._plan()
+
+    def _plan(self) -> None:
+        """The stages that there are to be, and their jobs."""
+        self._stages, run, settings = {}, self._run, self._settings
         for stray in sorted(settings.unused_privacy_zones()) if run.live else ():
             log.warning("privacy.zones: no camera is named %r, so this zone covers nothing", stray)
         common = self._common()
@@ -80,18 +86,18 @@ class Supervisor:
         if settings.recording_active:
             self._add(RECORDER, common)
         self._add(INFERENCE, common)
-        for index, camera in enumerate(run.settings.cameras):
+        for index, camera in enumerate(settings.cameras):
             self._add(_capture(camera), self._capture_job(index))
 
     def _common(self) -> dict[str, Any]:
         return {
             "directory": str(self._directory),
             "settings": self._settings.model_dump(mode="json"),
-            "delivery": "newest" if self._live else "every",
+            "delivery": "newest" if self._run.live else "every",
         }
 
     def _capture_job(self, index: int) -> dict[str, Any]:
-        return {**self._common(), "camera": index, "real_time": self._real_time}
+        return {**self._common(), "camera": index, "real_time": self._run.real_time}
 
     def _add(self, name: str, job: dict[str, Any]) -> StageProcess:
         self._stages[name] = stage = StageProcess(name, {**job, "kind": name.partition("-")[0], "name": name})
@@ -108,7 +114,7 @@ class Supervisor:
         Raises Fault when a stage cannot work from the start.
         """
         while not self._wishes.empty():
-            self._change(self._wishes.get())
+            self._wishes.get()()
         now = time.monotonic()
         for stage in list(self._stages.values()):
             self._watch(stage, now)
@@ -133,6 +139,19 @@ class Supervisor:
                 self._begin_capture(_capture(camera), self._capture_job(index))
         for gone in before.values():
             self._dismiss(self._stages[_capture(gone)], None)
+
+    def _restart(self, settings: dict[str, Any]) -> None:
+        """End all stages in order, the pages last, and go on with other settings. What cannot work with them is tried
+        again and again, so that somebody can mend it on the pages.
+        """
+        log.info("all stages are started again, as somebody asked for on the pages")
+        self.stop()
+        before = self._stages
+        self._settings = Settings.model_validate_json(json.dumps(settings))
+        self._plan()
+        for name, stage in self._stages.items():
+            stage.restarts = 1 + (before[name].restarts if name in before else 0)
+        self.start()
 
     def _begin_capture(self, name: str, job: dict[str, Any]) -> None:
         if stage := self._stages.get(name):
@@ -215,8 +234,9 @@ class Supervisor:
             except ValueError:
                 log.info("%s: %s", stage.name, line.decode(errors="replace").rstrip())
                 continue
-            if stage.name == WEB and event["event"] == "cameras":
-                self._wishes.put(event["cameras"])
+            if stage.name == WEB and event["event"] in ("cameras", "restart"):
+                wish = self._change if event["event"] == "cameras" else self._restart
+                self._wishes.put(partial(wish, event["wanted"]))
                 continue
             if event["event"] == "fault":
                 stage.fault = event["detail"]

@@ -59,7 +59,8 @@ def show(config: Config = None) -> None:
         return
     table = Table("name", "role", "cameras", "since", "password")
     for each in found:
-        cameras, made = _cameras(each.account.cameras), "as generated" if each.generated else "own"
+        cameras, own = _cameras(each.account.cameras), "as given" if each.must_change else "own"
+        made = "as generated" if each.generated else own
         table.add_row(each.account.name, each.account.role, cameras, _when(each.since_wall_ns), made)
     _print(table)
 
@@ -200,7 +201,7 @@ def _password(ask: bool) -> str:
 
 def _tell(password: str, asked: bool) -> None:
     if not asked:
-        typer.echo(f"Password, shown this once: {password}")
+        typer.echo(f"Password, shown this once and to be changed at the first sign-in: {password}")
 
 
 def _print(table: Table) -> None:

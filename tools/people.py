@@ -106,6 +106,10 @@ def remove(
         f"removed {receipt.name}: {receipt.pictures} picture{'s' if receipt.pictures != 1 else ''} erased"
     )
     _show_receipt("the log", receipt)
+    typer.echo(
+        "the person's key was destroyed: copies of the gallery that were sealed with it cannot be read for this person,"
+        " unless the keyring was copied too"
+    )
     if not receipt.scrubbed:
         typer.echo(
             "note: another process was reading; the next command on this gallery overwrites the erased bytes"

@@ -86,6 +86,8 @@ class Receipt:
 
     scrubbed: the bytes are gone from the files now; False when another process was reading all the while, and
     then the next command that opens the gallery overwrites them.
+    keys_destroyed: how many keys that the person was ever sealed with were overwritten; without them copies of
+    the gallery that were sealed with them cannot be read for the person.
     former_names: of the person, under which recordings may still name them.
     """
 
@@ -96,6 +98,7 @@ class Receipt:
     sequence: int
     mark: bytes
     scrubbed: bool
+    keys_destroyed: int
     former_names: tuple[str, ...] = ()
 
 

@@ -1,9 +1,12 @@
-"""The people enrolled, on disk: one SQLite file with sealed templates and names, and its key beside it.
+"""The people enrolled, on disk: one SQLite file with sealed templates and names, and beside it its key and the ring of
+the people's own keys.
 
 Several processes may have it open: writers take turns, readers never wait. Without the key file the database
-tells how many people and pictures there are and when they came, and no more. `remove` leaves no byte of a person in
-the files; copies made of them elsewhere (backups, the free blocks of a disk) are beyond its reach, so keep the
-key apart from the backups.
+tells how many people and pictures there are and when they came, and no more. `remove` destroys the person's key and
+leaves no byte of the person in the files: copies of the database made elsewhere (backups, the free blocks of a disk)
+cannot be read for them any more, and lose them when they are opened. So keep the ring out of what is copied, or where
+it is overwritten soon. What a copy still tells who holds the vault's key: whether a name or photograph that they have
+already was enrolled.
 """
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ from engines.recognition.enrolled import (
 from engines.recognition.evidence import VIEWS, Vector
 from engines.recognition.gallery_editing import GalleryEditing
 from engines.recognition.gallery_file import GalleryConflict, GalleryError
-from engines.recognition.gallery_table import ground_binding, picture_binding, template_binding
+from engines.recognition.gallery_sealing import ground_binding, picture_binding, template_binding
 from engines.recognition.names import clean_ground, clean_name
+from engines.recognition.vault import Cipher
 
 _RENEWAL_SILENT_NS = 30_000_000_000
 """A renewal that has said nothing for so long was killed."""
@@ -71,7 +75,7 @@ class Gallery(GalleryEditing):
             self._vault.mark(template.digest, "picture"),
         )
         check(template)
-        with gallery_file.guarded(self.path), self._writing():
+        with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
             space = self._meta("space")
             if space and space != template.space and self._count("template"):
                 raise _foreign(self.path, str(space), template.space)
@@ -85,19 +89,19 @@ class Gallery(GalleryEditing):
             person = known.id if known else secrets.token_hex(16)
             if not known:
                 self._insert(person, name, now)
-            identity = secrets.token_hex(16)
+            identity, cipher = secrets.token_hex(16), self._cipher(person)
             self._connection.execute(
                 "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     identity,
                     person,
                     self._sealed_whole(template, identity, person),
-                    self._vault.seal(ground.encode(), ground_binding(identity, person)),
+                    cipher.seal(ground.encode(), ground_binding(identity, person)),
                     mark,
                     template.quality,
                     now,
                     self._sealed_views(template, identity, person),
-                    self._vault.seal(template.picture, picture_binding(identity, person))
+                    cipher.seal(template.picture, picture_binding(identity, person))
                     if template.picture
                     else None,
                 ),
@@ -109,30 +113,33 @@ class Gallery(GalleryEditing):
         return self._there(person)
 
     def remove(self, name: str, actor: str) -> Receipt:
-        """Erase a person: templates, name, ground, all of it, also from the free pages and the journal.
+        """Erase a person: first the key, then templates, name, ground, all of it, also from the free pages and the
+        journal.
 
-        The audit log keeps the random id. Raises ValueError for what is no name, GalleryError for an unknown one.
+        The audit log keeps the random id. Raises ValueError for what is no name, GalleryError for an unknown one. What
+        is killed after the key is gone is finished by the next command.
         """
-        person = self.find(name)
-        if person is None:
-            raise GalleryConflict(f"{clean_name(name)}: nobody of this name is enrolled")
-        with gallery_file.guarded(self.path), self._writing():
-            former = self.former_names(person.id)
-            for table in ("refutation", "former_name"):
-                self._connection.execute(f"DELETE FROM {table} WHERE person = ?", (person.id,))
-            pictures = self._connection.execute(
-                "DELETE FROM template WHERE person = ?", (person.id,)
-            ).rowcount
-            if not self._connection.execute("DELETE FROM person WHERE id = ?", (person.id,)).rowcount:
-                raise GalleryConflict(f"{person.name}: was removed by another command just now")
-            self._set("scrub", 1)
-            self._changed()
-            entry = self.audit.append(audit.Action.REMOVED, person.id, actor, f"{pictures} pictures")
-        self._known_names.pop(person.id, None)
+        destroyed = 0
+        try:
+            with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
+                person = self.find(name)
+                if person is None:
+                    raise GalleryConflict(f"{clean_name(name)}: nobody of this name is enrolled")
+                former, keys = self.former_names(person.id), self._all_keys(person.id)
+                pictures = self._delete(person.id)
+                self._set("scrub", 1)
+                entry = self.audit.append(audit.Action.REMOVED, person.id, actor, f"{pictures} pictures")
+                destroyed = self._ring.destroy(keys)  # the last step before the rows are gone for good
+        except GalleryError as error:
+            if destroyed:
+                raise GalleryError(
+                    f"{error}: the key was destroyed all the same, so that nothing of the person can be read, and the "
+                    "next command that can write removes what is left"
+                ) from None
+            raise
         scrubbed = self._scrub()
-        return Receipt(
-            person.id, person.name, pictures, entry.wall_ns, entry.sequence, entry.mark, scrubbed, former
-        )
+        proof = (entry.wall_ns, entry.sequence, entry.mark)
+        return Receipt(person.id, person.name, pictures, *proof, scrubbed, destroyed, former)
 
     def remove_picture(self, person: str, template: str, actor: str) -> Person:
         """Erase one picture of a person who has others."""
@@ -157,19 +164,19 @@ class Gallery(GalleryEditing):
         not complete.
         """
         with gallery_file.guarded(self.path), self._vault_errors():
-            self._connection.execute("BEGIN")
-            try:
+            with self._moment():
                 version, stored = int(self._meta("version") or 0), str(self._meta("space") or "")
                 people = self._connection.execute(
-                    "SELECT id, name FROM person WHERE revoked_wall_ns IS NULL ORDER BY since_wall_ns, id"
+                    "SELECT id, name, key FROM person WHERE revoked_wall_ns IS NULL ORDER BY since_wall_ns, id"
                 ).fetchall()
                 rows = self._connection.execute(
                     "SELECT person, template.id, sealed, views FROM template JOIN person ON person = person.id"
                     " WHERE revoked_wall_ns IS NULL ORDER BY added_wall_ns, template.id"
                 ).fetchall()
                 said = self._refutations("WHERE space = ?", (stored,))
-            finally:
-                self._connection.execute("COMMIT")
+            ciphers = self._ring.ciphers({person: key for person, _, key in people}) if people else {}
+            people = [(person, name) for person, name, _ in people if person in ciphers]
+            rows = [row for row in rows if row[0] in ciphers]
             if not rows:
                 empty = GallerySnapshot.empty()
                 return GallerySnapshot(version, "", (), (), empty.views, empty.owner)
@@ -177,9 +184,9 @@ class Gallery(GalleryEditing):
                 raise _foreign(self.path, stored, space)
             place = {person: i for i, (person, _) in enumerate(people)}
             rows.sort(key=lambda row: place[row[0]])
-            wholes = [self._vault.unseal(sealed, template_binding(t, p, stored)) for p, t, sealed, _ in rows]
-            others = [self._views(t, p, sealed, views_space) for p, t, _, sealed in rows]
-            names = tuple(self._unseal_name(*person) for person in people)
+            wholes = [ciphers[p].unseal(sealed, template_binding(t, p, stored)) for p, t, sealed, _ in rows]
+            others = [self._views(t, p, sealed, views_space, ciphers[p]) for p, t, _, sealed in rows]
+            names = tuple(self._unseal_name(person, name, ciphers[person]) for person, name in people)
         data = [
             np.frombuffer(whole + (other or whole * (len(VIEWS) - 1)), "<f4")
             for whole, other in zip(wholes, others, strict=True)
@@ -238,7 +245,7 @@ class Gallery(GalleryEditing):
         Templates that came or went since `pictures` was asked are no obstacle, unless the space changes and one is
         not among those made: then nothing is changed. Returns how many were replaced. Raises GalleryError.
         """
-        with gallery_file.guarded(self.path), self._writing():
+        with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
             rows = self._connection.execute("SELECT id, person FROM template").fetchall()
             left = sum(template not in made for template, _ in rows)
             if left and space != self._meta("space"):
@@ -268,11 +275,13 @@ class Gallery(GalleryEditing):
 
     # inside
 
-    def _views(self, template: str, person: str, sealed: bytes | None, views_space: str) -> bytes | None:
+    def _views(
+        self, template: str, person: str, sealed: bytes | None, views_space: str, cipher: Cipher
+    ) -> bytes | None:
         """All views but WHOLE, or None where they are missing or of another space."""
         if sealed is None or views_space != self._meta("views_space"):
             return None
-        return self._vault.unseal(sealed, template_binding(template, person, views_space))
+        return cipher.unseal(sealed, template_binding(template, person, views_space))
 
 
 def _foreign(path: Path, stored: str, found: str) -> GalleryError:

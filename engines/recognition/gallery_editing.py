@@ -15,18 +15,19 @@ from engines.recognition.embedder import DIMENSIONS
 from engines.recognition.enrolled import Person, Refutation, SightingName
 from engines.recognition.evidence import Vector
 from engines.recognition.gallery_file import GalleryConflict
-from engines.recognition.gallery_table import (
-    GalleryTable,
+from engines.recognition.gallery_listing import GalleryListing
+from engines.recognition.gallery_sealing import (
+    face_binding,
     former_binding,
-    ground_binding,
     name_binding,
-    picture_binding,
-    template_binding,
+    reseal_person,
+    reseal_template,
+    sighting_binding,
 )
 from engines.recognition.names import clean_name, same_name
 
 
-class GalleryEditing(GalleryTable):
+class GalleryEditing(GalleryListing):
     """Changes to people who are there. actor: who does it, for the log. All methods raise GalleryConflict."""
 
     def rename(self, person: str, name: str, actor: str) -> Person:
@@ -60,25 +61,28 @@ class GalleryEditing(GalleryTable):
                     raise GalleryConflict(
                         f"{each.name}: is revoked, so nothing was joined: restore them first"
                     )
-            moved = self._move([row[0] for row in self.templates(other)], other, person)
+            theirs = [row[0] for row in self.templates(other)]
+            self._move(theirs, other, person)
             for name in (*self.former_names(other), gone.name):
                 if same_name(name) != same_name(kept.name):
                     self._remember_name(person, name)
             for refutation, vector, space in self._refutations("WHERE person = ?", (other,)):
                 self._drop_refutation(refutation.id)
                 self._put_refutation(person, refutation.sighting, vector, space, refutation.said_wall_ns)
-            self._connection.execute("DELETE FROM former_name WHERE person = ?", (other,))
-            self._connection.execute("DELETE FROM person WHERE id = ?", (other,))
+            self._inherit_keys(other, person)
+            self._delete(other)
             self._connection.execute(
                 "UPDATE person SET since_wall_ns = min(since_wall_ns, ?) WHERE id = ?",
                 (gone.since_wall_ns, person),
             )
-            self._changed()
-            self.audit.append(Action.MERGED, person, actor, f"with {other}, {moved} pictures")
+            self.audit.append(Action.MERGED, person, actor, f"with {other}, {len(theirs)} pictures")
             return self._there(person)
 
     def split(self, person: str, templates: Collection[str], name: str, actor: str) -> Person:
-        """Make a new person of some pictures of one. Raises ValueError for what is no name. `merge` undoes it."""
+        """Make a new person of some pictures of one. Raises ValueError for what is no name. `merge` undoes it.
+
+        Both get a new key: the one of before goes when either is erased, so that no older copy tells of them.
+        """
         name = clean_name(name)
         with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
             old = self._there(person)
@@ -97,7 +101,9 @@ class GalleryEditing(GalleryTable):
             self._forget_name(person, name)
             new = secrets.token_hex(16)
             self._insert(new, name, min(theirs[template] for template in chosen))
+            self._inherit_keys(person, new)
             self._move(chosen, person, new)
+            self._new_key(person)
             self._changed()
             self.audit.append(Action.SPLIT, person, actor, f"{len(chosen)} pictures to {new}")
             return self._there(new)
@@ -135,7 +141,7 @@ class GalleryEditing(GalleryTable):
     def undo_refutation(self, person: str, refutation: str, actor: str) -> None:
         """Forget one."""
         with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
-            found = self._refutations("WHERE id = ? AND person = ?", (refutation, person))
+            found = self._refutations("WHERE refutation.id = ? AND person = ?", (refutation, person))
             if not found:
                 raise GalleryConflict("this was not said of the person, or it was undone already")
             self._drop_refutation(refutation)
@@ -164,26 +170,23 @@ class GalleryEditing(GalleryTable):
             raise GalleryConflict(f"{owner.name}: somebody of this name is enrolled already")
 
     def _insert(self, person: str, name: str, since_wall_ns: int) -> None:
+        ((key, cipher),) = self._ring.add(1)
+        sealed = cipher.seal(name.encode(), name_binding(person))
         self._connection.execute(
-            "INSERT INTO person (id, name, name_mark, since_wall_ns) VALUES (?, ?, ?, ?)",
-            (
-                person,
-                self._vault.seal(name.encode(), name_binding(person)),
-                self._name_mark(name),
-                since_wall_ns,
-            ),
+            "INSERT INTO person (id, name, name_mark, since_wall_ns, key) VALUES (?, ?, ?, ?, ?)",
+            (person, sealed, self._name_mark(name), since_wall_ns, key),
         )
 
     def _name(self, person: str, name: str) -> None:
         self._connection.execute(
             "UPDATE person SET name = ?, name_mark = ? WHERE id = ?",
-            (self._vault.seal(name.encode(), name_binding(person)), self._name_mark(name), person),
+            (self._cipher(person).seal(name.encode(), name_binding(person)), self._name_mark(name), person),
         )
 
     def _remember_name(self, person: str, name: str) -> None:
         self._connection.execute(
             "INSERT OR IGNORE INTO former_name VALUES (?, ?, ?)",
-            (person, self._vault.seal(name.encode(), former_binding(person)), self._name_mark(name)),
+            (person, self._cipher(person).seal(name.encode(), former_binding(person)), self._name_mark(name)),
         )
 
     def _forget_name(self, person: str, name: str) -> None:
@@ -191,27 +194,26 @@ class GalleryEditing(GalleryTable):
             "DELETE FROM former_name WHERE person = ? AND name_mark = ?", (person, self._name_mark(name))
         )
 
-    def _move(self, templates: Collection[str], old: str, new: str) -> int:
-        """Give pictures to another person: each is sealed anew, since it is bound to whose it is."""
-        space, views_space = str(self._meta("space") or ""), str(self._meta("views_space") or "")
+    def _move(self, templates: Collection[str], old: str, new: str) -> None:
+        """Give pictures to another person."""
+        ends = (old, self._cipher(old)), (new, self._cipher(new))
         for template in templates:
-            sealed, ground, views, picture = self._connection.execute(
-                "SELECT sealed, ground, views, picture FROM template WHERE id = ?", (template,)
-            ).fetchone()
-            bindings = [
-                (template_binding(template, person, space), ground_binding(template, person))
-                + (template_binding(template, person, views_space), picture_binding(template, person))
-                for person in (old, new)
-            ]
-            again = [
-                None if data is None else self._vault.seal(self._vault.unseal(data, before), after)
-                for data, before, after in zip((sealed, ground, views, picture), *bindings, strict=True)
-            ]
-            self._connection.execute(
-                "UPDATE template SET person = ?, sealed = ?, ground = ?, views = ?, picture = ? WHERE id = ?",
-                (new, *again, template),
-            )
-        return len(templates)
+            reseal_template(self._connection, template, *ends)
+
+    def _inherit_keys(self, old: str, new: str) -> None:
+        """Remember for a person that older copies hold them under the keys of another."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO former_key SELECT ?, key FROM person WHERE id = ?"
+            " UNION SELECT ?, key FROM former_key WHERE person = ?",
+            (new, old, new, old),
+        )
+
+    def _new_key(self, person: str) -> None:
+        """Seal a person with another key; the one of before is remembered as a former one."""
+        self._inherit_keys(person, person)
+        ((key, cipher),) = self._ring.add(1)
+        reseal_person(self._connection, person, self._cipher(person), cipher)
+        self._connection.execute("UPDATE person SET key = ? WHERE id = ?", (key, person))
 
     def _set_revoked(self, person: str, revoked: bool, actor: str) -> Person:
         with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
@@ -231,15 +233,12 @@ class GalleryEditing(GalleryTable):
         name = json.dumps([sighting.run, sighting.epoch, sighting.camera, sighting.track])
         mark = self._vault.mark(f"{name} not {person}".encode(), "refutation")
         self._connection.execute("DELETE FROM refutation WHERE mark = ?", (mark,))
-        identity = secrets.token_hex(16)
+        identity, cipher = secrets.token_hex(16), self._cipher(person)
+        sealed_name = cipher.seal(name.encode(), sighting_binding(identity, person))
+        face = cipher.seal(embedding.astype("<f4").tobytes(), face_binding(identity, person, space))
         self._connection.execute(
             "INSERT INTO refutation VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (identity, person, mark, self._vault.seal(name.encode(), _sighting_binding(identity, person)))
-            + (
-                space,
-                self._vault.seal(embedding.astype("<f4").tobytes(), _face_binding(identity, person, space)),
-            )
-            + (said_wall_ns,),
+            (identity, person, mark, sealed_name, space, face, said_wall_ns),
         )
         return identity
 
@@ -249,21 +248,17 @@ class GalleryEditing(GalleryTable):
     def _refutations(self, where: str, values: tuple[Any, ...]) -> list[tuple[Refutation, Vector, str]]:
         """What was said, of which face (float32 [128]) and in which space."""
         rows = self._connection.execute(
-            f"SELECT id, person, sighting, space, sealed, said_wall_ns FROM refutation {where} ORDER BY rowid",
+            "SELECT refutation.id, person, key, sighting, space, sealed, said_wall_ns FROM refutation"
+            f" JOIN person ON person = person.id {where} ORDER BY refutation.rowid",
             values,
         ).fetchall()
+        ciphers = self._ring.ciphers({row[1]: row[2] for row in rows}) if rows else {}
         found = []
-        for identity, person, name, space, sealed, said in rows:
-            sighting = json.loads(self._vault.unseal(name, _sighting_binding(identity, person)))
-            face = self._vault.unseal(sealed, _face_binding(identity, person, space))
+        for identity, person, _, name, space, sealed, said in rows:
+            if (cipher := ciphers.get(person)) is None:
+                continue
+            sighting = json.loads(cipher.unseal(name, sighting_binding(identity, person)))
+            face = cipher.unseal(sealed, face_binding(identity, person, space))
             refutation = Refutation(identity, person, SightingName(*sighting), said)
             found.append((refutation, np.frombuffer(face, "<f4").astype(np.float32), space))
         return found
-
-
-def _sighting_binding(refutation: str, person: str) -> str:
-    return f"sighting of refutation {refutation} of {person}"
-
-
-def _face_binding(refutation: str, person: str, space: str) -> str:
-    return f"face of refutation {refutation} of {person} in {space}"

@@ -6,11 +6,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from engines.recognition import audit
+from engines.recognition.gallery_sealing import OWN_KEYS, reseal_person
+from engines.recognition.keyring import KeyRing
 from engines.recognition.vault import Vault, VaultError
-from engines.sqlite_file import connect_readable, connect_writable, migrate, version
+from engines.sqlite_file import Migrations, connect_readable, connect_writable, migrate, version
 
 _APPLICATION = 0x554E565A  # "UNVZ", in the file's header
 _BUSY_S = 10.0
@@ -43,6 +46,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
             sighting BLOB NOT NULL, space TEXT NOT NULL, sealed BLOB NOT NULL, said_wall_ns INTEGER NOT NULL) STRICT""",
         "CREATE INDEX refutation_of ON refutation (person)",
     ),
+    OWN_KEYS,  # and what `_give_own_keys` does
 )
 """What brings the file from version i to i + 1. Never change one that was released: add the next."""
 
@@ -65,7 +69,7 @@ def open_file(path: Path, key: Path) -> tuple[sqlite3.Connection, bool]:
     with guarded(path):
         while True:
             try:
-                return _open_writable(path), False
+                return _open_writable(path, key), False
             except (PermissionError, sqlite3.OperationalError) as error:
                 if _busy(error) and time.monotonic() < deadline:
                     time.sleep(0.02)  # switching a new file to WAL does not wait by itself
@@ -97,6 +101,11 @@ def open_vault(connection: sqlite3.Connection, path: Path, key: Path, read_only:
     return vault
 
 
+def keyring_of(key: Path) -> Path:
+    """Where the people's own keys are: beside the key that seals them."""
+    return key.with_suffix(".keyring")
+
+
 def empty_journal(connection: sqlite3.Connection) -> bool:
     """Write the journal into the file and cut it to nothing; False when readers stood in the way too long."""
     deadline = time.monotonic() + _SCRUB_S
@@ -115,7 +124,7 @@ def guarded(path: Path) -> Iterator[None]:
         raise GalleryError(f"{path}: {_sentence(error)}") from None
 
 
-def _open_writable(path: Path) -> sqlite3.Connection:
+def _open_writable(path: Path, key: Path) -> sqlite3.Connection:
     connection = connect_writable(path, _BUSY_S)
     try:
         _recognise(connection)
@@ -124,11 +133,31 @@ def _open_writable(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        migrate(connection, _MIGRATIONS, _APPLICATION)
+        own_keys = partial(_give_own_keys, path=path, key=key)
+        migrations: Migrations = (*_MIGRATIONS[:3], (*_MIGRATIONS[3], own_keys))
+        migrate(connection, migrations, _APPLICATION)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _give_own_keys(connection: sqlite3.Connection, path: Path, key: Path) -> None:
+    """Seal everyone, who was sealed with the vault's key, with a key of their own. Keys that a killed attempt left in
+    the ring have sealed nothing.
+    """
+    people = [row[0] for row in connection.execute("SELECT id FROM person").fetchall()]
+    if not people:
+        return
+    vault = open_vault(connection, path, key, False)
+    ring = KeyRing(keyring_of(key), vault)
+    try:
+        for person, (own, cipher) in zip(people, ring.add(len(people)), strict=True):
+            reseal_person(connection, person, vault, cipher)
+            connection.execute("UPDATE person SET key = ? WHERE id = ?", (own, person))
+    except VaultError as error:
+        raise GalleryError(f"{path}: {error}; it was left as it is, of its older version") from None
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('scrub', 1)")
 
 
 def _open_readable(path: Path) -> sqlite3.Connection:

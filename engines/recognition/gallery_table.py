@@ -1,26 +1,27 @@
-"""The gallery's tables: opened, sealed and unsealed, and everyone in them listed."""
+"""The gallery's tables: opened, written in transactions, sealed, overwritten."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from engines.recognition import audit, gallery_file
-from engines.recognition.enrolled import Listed, Person, Template
-from engines.recognition.evidence import VIEWS, WHOLE, Vector
-from engines.recognition.gallery_file import GalleryError
+from engines.recognition.enrolled import Template
+from engines.recognition.evidence import VIEWS, WHOLE
+from engines.recognition.gallery_file import GalleryConflict, GalleryError
+from engines.recognition.gallery_sealing import (
+    template_binding,
+)
+from engines.recognition.keyring import KeyRing
 from engines.recognition.names import same_name
-from engines.recognition.vault import VaultError
+from engines.recognition.vault import Cipher, VaultError
 
-_AT_ONCE = 500
+_FINISHING = "finishing an erasure"
 _VACUUMED_UP_TO = 1 << 28
 """Bytes. A larger file is not written anew: what is erased is overwritten where it lay (secure_delete)."""
-_PERSON = "SELECT id, name, since_wall_ns, revoked_wall_ns FROM person"
 
 
 class GalleryTable:
@@ -37,7 +38,16 @@ class GalleryTable:
         try:
             self._vault = gallery_file.open_vault(self._connection, path, self.key, self.read_only)
             self.audit = audit.Audit(self._connection, self._vault, clock_ns)
-            with gallery_file.guarded(path):
+            self._ring = KeyRing(gallery_file.keyring_of(self.key), self._vault)
+            with gallery_file.guarded(path), self._vault_errors():
+                if self._count("person") and not self._ring.path.exists():
+                    raise GalleryError(
+                        f"{self._ring.path}: the keys of the people are missing; without them nobody in the gallery "
+                        "can be read"
+                    )
+                if not self.read_only and self._half_erased():
+                    with self._writing():
+                        pass  # which finishes them
                 if not self.read_only and self._meta("scrub"):
                     self._scrub()
         except BaseException:
@@ -60,103 +70,6 @@ class GalleryTable:
         with gallery_file.guarded(self.path):
             return str(self._meta("space") or "")
 
-    def people(self) -> tuple[Person, ...]:
-        """Everyone enrolled, by name; those who are revoked too."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            found = self._people("", ())
-        return tuple(sorted(found, key=lambda p: (p.name.casefold(), p.id)))
-
-    def listed(self) -> list[Listed]:
-        """The same in no order and without grounds: quick, also with many and again and again."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            rows = self._connection.execute(
-                "SELECT person.id, name, since_wall_ns, revoked_wall_ns, count(*) FROM person"
-                " JOIN template ON person = person.id GROUP BY person.id"
-            ).fetchall()
-            found = [
-                Listed(person, self._unseal_name(person, name), pictures, since, revoked)
-                for person, name, since, revoked, pictures in rows
-            ]
-        if len(self._known_names) > len(found):  # somebody is gone: their names are not kept in memory either
-            there = {each.id for each in found}
-            self._known_names = {i: name for i, name in self._known_names.items() if i in there}
-        return found
-
-    def person(self, identity: str) -> Person | None:
-        """The person of an id, or None."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            return next(iter(self._people("WHERE id = ?", (identity,))), None)
-
-    def find(self, name: str) -> Person | None:
-        """The person of this name, in any spelling that counts as the same, or None. Raises ValueError too."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            return next(iter(self._people("WHERE name_mark = ?", (self._name_mark(name),))), None)
-
-    def former_names(self, person: str) -> tuple[str, ...]:
-        """Names that the person bore before, or that somebody bore who was joined to the person."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            rows = self._connection.execute(
-                "SELECT rowid, name FROM former_name WHERE person = ? ORDER BY rowid", (person,)
-            ).fetchall()
-            return tuple(self._vault.unseal(sealed, former_binding(person)).decode() for _, sealed in rows)
-
-    def owner_of_picture(self, digest: bytes) -> str | None:
-        """The name of the person for whom the very same picture is enrolled already."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            row = self._connection.execute(
-                "SELECT person.id, name FROM template JOIN person ON person = person.id WHERE picture_mark = ?",
-                (self._vault.mark(digest, "picture"),),
-            ).fetchone()
-            return self._unseal_name(*row) if row else None
-
-    def templates(self, person: str) -> list[tuple[str, float, int]]:
-        """(id, quality, added_wall_ns) of each of a person's pictures, the best first."""
-        with gallery_file.guarded(self.path):
-            return self._connection.execute(
-                "SELECT id, quality, added_wall_ns FROM template WHERE person = ?"
-                " ORDER BY quality DESC, added_wall_ns",
-                (person,),
-            ).fetchall()
-
-    def owners(self) -> dict[str, str]:
-        """Whose each template is: the person's id by the template's."""
-        with gallery_file.guarded(self.path):
-            return dict(self._connection.execute("SELECT id, person FROM template").fetchall())
-
-    def embeddings(self, templates: Sequence[str]) -> dict[str, Vector]:
-        """Of the whole faces, float32 [128], by template; those that are gone are left out."""
-        found: dict[str, Vector] = {}
-        with gallery_file.guarded(self.path), self._vault_errors():
-            space = str(self._meta("space") or "")
-            for start in range(0, len(templates), _AT_ONCE):
-                part = templates[start : start + _AT_ONCE]
-                rows = self._connection.execute(
-                    f"SELECT id, person, sealed FROM template WHERE id IN ({', '.join('?' * len(part))})",
-                    list(part),
-                ).fetchall()
-                for template, person, sealed in rows:
-                    plain = self._vault.unseal(sealed, template_binding(template, person, space))
-                    found[template] = np.frombuffer(plain, "<f4").astype(np.float32)
-        return found
-
-    def pictures(self) -> dict[str, bytes]:
-        """The faces that were kept, by template: PNG files."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            rows = self._connection.execute(
-                "SELECT id, person, picture FROM template WHERE picture IS NOT NULL"
-            ).fetchall()
-            return {t: self._vault.unseal(sealed, picture_binding(t, p)) for t, p, sealed in rows}
-
-    def picture(self, person: str, template: str | None = None) -> bytes | None:
-        """A person's best picture, or that of a template: a PNG file; None when none was kept."""
-        with gallery_file.guarded(self.path), self._vault_errors():
-            row = self._connection.execute(
-                "SELECT id, picture FROM template WHERE person = ? AND (id = ? OR ? IS NULL)"
-                " AND picture IS NOT NULL ORDER BY quality DESC, added_wall_ns LIMIT 1",
-                (person, template, template),
-            ).fetchone()
-            return self._vault.unseal(row[1], picture_binding(row[0], person)) if row else None
-
     def log(self, action: audit.Action, actor: str, detail: str) -> None:
         """Write down in the log what is done to everybody who is seen."""
         with gallery_file.guarded(self.path), self._writing():
@@ -164,48 +77,54 @@ class GalleryTable:
 
     # inside
 
-    def _people(self, where: str, values: tuple[str | bytes, ...]) -> list[Person]:
-        found = []
-        for person, name, since, revoked in self._connection.execute(f"{_PERSON} {where}", values).fetchall():
-            rows = self._connection.execute(
-                "SELECT id, ground FROM template WHERE person = ? ORDER BY added_wall_ns", (person,)
-            ).fetchall()
-            grounds = dict.fromkeys(
-                self._vault.unseal(ground, ground_binding(template, person)).decode()
-                for template, ground in rows
-            )
-            if rows:
-                found.append(
-                    Person(
-                        person,
-                        self._unseal_name(person, name),
-                        len(rows),
-                        since,
-                        "; ".join(grounds),
-                        revoked,
-                    )
-                )
-        return found
+    def _cipher(self, person: str) -> Cipher:
+        """What seals for somebody who is there. Raises GalleryConflict for who is not, or is being erased."""
+        row = self._connection.execute("SELECT key FROM person WHERE id = ?", (person,)).fetchone()
+        cipher = self._ring.ciphers({person: row[0]}).get(person) if row else None
+        if cipher is None:
+            raise GalleryConflict("nobody of this id is enrolled; they may have been erased just now")
+        return cipher
+
+    def _half_erased(self) -> list[str]:
+        """Of whom the key was destroyed and no more: a command was killed, or the file is an older copy."""
+        return [
+            row[0]
+            for key in self._ring.destroyed()
+            for row in self._connection.execute("SELECT id FROM person WHERE key = ?", (key,)).fetchall()
+        ]
+
+    def _finish_erasures(self) -> None:
+        for person in self._half_erased():
+            self._ring.destroy(self._all_keys(person))
+            pictures = self._delete(person)
+            self._set("scrub", 1)
+            self.audit.append(audit.Action.REMOVED, person, _FINISHING, f"{pictures} pictures")
+
+    def _all_keys(self, person: str) -> list[str]:
+        """The ids of all keys under which any copy of the file holds a person."""
+        query = "SELECT key FROM person WHERE id = ? UNION SELECT key FROM former_key WHERE person = ?"
+        return [row[0] for row in self._connection.execute(query, (person, person)).fetchall()]
+
+    def _delete(self, person: str) -> int:
+        """All rows of a person; how many pictures these were."""
+        for table in ("refutation", "former_name", "former_key"):
+            self._connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))
+        pictures = self._connection.execute("DELETE FROM template WHERE person = ?", (person,)).rowcount
+        self._connection.execute("DELETE FROM person WHERE id = ?", (person,))
+        self._known_names.pop(person, None)
+        self._changed()
+        return pictures
 
     def _sealed_whole(self, template: Template, identity: str, person: str) -> bytes:
         plain = template.embedding.astype("<f4").tobytes()
-        return self._vault.seal(plain, template_binding(identity, person, template.space))
+        return self._cipher(person).seal(plain, template_binding(identity, person, template.space))
 
     def _sealed_views(self, template: Template, identity: str, person: str) -> bytes | None:
         others = [template.views.get(view) for view in VIEWS if view != WHOLE]
         if template.views_space != self._meta("views_space") or any(vector is None for vector in others):
             return None
         plain = b"".join(vector.astype("<f4").tobytes() for vector in others if vector is not None)
-        return self._vault.seal(plain, template_binding(identity, person, template.views_space))
-
-    def _unseal_name(self, person: str, sealed: bytes) -> str:
-        known = self._known_names.get(person)
-        if known is None or known[0] != sealed:
-            known = self._known_names[person] = (
-                sealed,
-                self._vault.unseal(sealed, name_binding(person)).decode(),
-            )
-        return known[1]
+        return self._cipher(person).seal(plain, template_binding(identity, person, template.views_space))
 
     def _name_mark(self, name: str) -> bytes:
         return self._vault.mark(same_name(name).encode(), "name")
@@ -225,17 +144,31 @@ class GalleryTable:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction: all of it or nothing."""
+        """One transaction: all of it or nothing. It begins with ending what a killed command began to erase."""
         if self.read_only:
             raise GalleryError(f"{self.path}: cannot be written here (read-only), so nothing was changed")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            with self._vault_errors():
+                self._finish_erasures()
             yield
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """What is read inside is of one state, also while others write."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _vault_errors(self) -> Iterator[None]:
@@ -261,28 +194,3 @@ class GalleryTable:
             return True
         except sqlite3.OperationalError:
             return False
-
-
-def template_binding(template: str, person: str, space: str) -> str:
-    """Where the sealed vectors of a template belong."""
-    return f"template {template} of {person} in {space}"
-
-
-def picture_binding(template: str, person: str) -> str:
-    """Where a picture that was kept belongs."""
-    return f"picture {template} of {person}"
-
-
-def ground_binding(template: str, person: str) -> str:
-    """Where the ground of a picture belongs."""
-    return f"ground of {template} of {person}"
-
-
-def name_binding(person: str) -> str:
-    """Where a name belongs."""
-    return f"name of {person}"
-
-
-def former_binding(person: str) -> str:
-    """Where a former name belongs."""
-    return f"former name of {person}"

@@ -13,18 +13,37 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engines.secret_file import mode_for_others, write_once
 
-_KEY_BYTES, _NONCE_BYTES = 32, 12
+KEY_BYTES, _NONCE_BYTES = 32, 12
 
 
 class VaultError(RuntimeError):
     """The key is missing, open to others, not a key, or not the one that sealed this."""
 
 
-class Vault:
-    """Seals with AES-256-GCM and marks with HMAC-SHA256, each under its own key drawn from the key file's."""
+class Cipher:
+    """Seals with AES-256-GCM under one key of KEY_BYTES."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(_derive(key, b"seal"))
+        self._cipher = AESGCM(key)
+
+    def seal(self, plain: bytes, bound_to: str) -> bytes:
+        """Encrypted, and readable only together with the text it is bound to (which row and field it is)."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, plain, bound_to.encode())
+
+    def unseal(self, sealed: bytes, bound_to: str) -> bytes:
+        """What was sealed. Raises VaultError for another key, another place, or a changed byte."""
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode())
+        except (InvalidTag, ValueError):
+            raise VaultError(f"{bound_to}: sealed with another key, moved, or damaged") from None
+
+
+class Vault(Cipher):
+    """Seals, and marks with HMAC-SHA256, each under its own key drawn from the key file's."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(_derive(key, b"seal"))
         self._mark_key = _derive(key, b"mark")
 
     @classmethod
@@ -40,8 +59,8 @@ class Vault:
             raise VaultError(f"{path}: the key cannot be read: {error.strerror}") from None
         if mode:
             raise VaultError(f"{path}: only its owner may read the key (chmod 600), found mode {mode:o}")
-        if len(key) != _KEY_BYTES:
-            raise VaultError(f"{path}: a key has {_KEY_BYTES} bytes, found {len(key)}")
+        if len(key) != KEY_BYTES:
+            raise VaultError(f"{path}: a key has {KEY_BYTES} bytes, found {len(key)}")
         return cls(key)
 
     @classmethod
@@ -49,22 +68,10 @@ class Vault:
         """The vault of a key file, which is made (mode 0600) if it is not there. Raises VaultError."""
         if not path.exists():
             try:
-                write_once(path, secrets.token_bytes(_KEY_BYTES))
+                write_once(path, secrets.token_bytes(KEY_BYTES))
             except OSError as error:
                 raise VaultError(f"{path}: the key cannot be written: {error.strerror}") from None
         return cls.open(path)
-
-    def seal(self, plain: bytes, bound_to: str) -> bytes:
-        """Encrypted, and readable only together with the text it is bound to (which row and field it is)."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, plain, bound_to.encode())
-
-    def unseal(self, sealed: bytes, bound_to: str) -> bytes:
-        """What was sealed. Raises VaultError for another key, another place, or a changed byte."""
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode())
-        except (InvalidTag, ValueError):
-            raise VaultError(f"{bound_to}: sealed with another key, moved, or damaged") from None
 
     def mark(self, data: bytes, purpose: str) -> bytes:
         """32 bytes that stand for data: equal for equal data, and nobody without the key can make or test them."""
@@ -72,4 +79,4 @@ class Vault:
 
 
 def _derive(key: bytes, use: bytes) -> bytes:
-    return HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=b"unvizard gallery " + use).derive(key)
+    return HKDF(SHA256(), length=KEY_BYTES, salt=None, info=b"unvizard gallery " + use).derive(key)

@@ -192,6 +192,7 @@ def _said(query: Query) -> str:
         for name, value in (
             ("from", query.from_ns),
             ("to", query.to_ns),
+            ("sightings", tuple(map(str, query.ids))),
             ("cameras", query.cameras),
             ("decision", query.decision),
             ("masks", query.masks),

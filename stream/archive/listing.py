@@ -40,6 +40,13 @@ class Listing(SightingTable):
             raise NotInArchive(gone(identity))
         return str(camera)
 
+    def is_named(self, identity: int) -> bool:
+        """Whether a sighting was decided to be of somebody enrolled. Raises NotInArchive."""
+        rows = self._rows("SELECT decision FROM sightings WHERE id = ?", (identity,))
+        if not rows:
+            raise NotInArchive(gone(identity))
+        return bool(rows[0][0] == "person")
+
     def pictures_of(self, identities: Sequence[int]) -> dict[int, tuple[str, ...]]:
         """Which pictures there are of each of these sightings, by the names in PICTURES."""
         rows = self._rows(

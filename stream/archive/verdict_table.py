@@ -8,7 +8,7 @@ import msgspec
 
 from stream.archive.database import ArchiveError, Database
 from stream.archive.sightings import Sighting
-from stream.archive.verdicts import Said, Verdict
+from stream.archive.verdicts import Said, Verdict, standing
 
 _LONGEST_NOTE = 500
 
@@ -30,6 +30,24 @@ class VerdictTable(Database):
                 data = self._unseal(sealed, _bound(identity, at_ns))
                 found[identity] += (msgspec.msgpack.decode(data, type=Verdict),)
         return found
+
+    def waiting(self, needed: int, cameras: Sequence[str]) -> dict[int, Verdict]:
+        """The sightings of some cameras that wait for another person to confirm the name that they have now: by their
+        ids, the newest word of who proposed it; the longest waiting first. Not logged: to be called where they are
+        listed or counted.
+        """
+        said: dict[int, list[Verdict]] = {}
+        for identity, at_ns, sealed in self._rows(
+            "SELECT sighting, at_ns, verdicts.sealed FROM verdicts JOIN sightings ON sightings.id = sighting"
+            " AND sightings.person_mark = verdicts.person_mark"
+            f" WHERE camera IN ({', '.join('?' * len(cameras))}) ORDER BY verdicts.id",
+            tuple(cameras),
+        ):
+            data = self._unseal(sealed, _bound(identity, at_ns))
+            said.setdefault(identity, []).append(msgspec.msgpack.decode(data, type=Verdict))
+        found = {identity: standing(verdicts, needed) for identity, verdicts in said.items()}
+        waiting = {identity: each.verdicts[0] for identity, each in found.items() if each.state == "waiting"}
+        return dict(sorted(waiting.items(), key=lambda item: (item[1].at_ns, item[0])))
 
     def _judge(self, sighting: Sighting, account: str, said: Said, note: str) -> Verdict:
         if sighting.person is None:

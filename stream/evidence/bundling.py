@@ -7,7 +7,7 @@ are boxes without names or scores.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from stream.evidence.case import Case, Custody, gather
 from stream.evidence.report import render
 from stream.messages import TrackedFace
 from stream.moments import utc
+from stream.stills import veiled_sighting
 
 _PICTURES = (("look", "jpg"), ("original", "png"), ("reconstruction", "png"))
 
@@ -39,7 +40,9 @@ _PICTURES = (("look", "jpg"), ("original", "png"), ("reconstruction", "png"))
 @dataclass(frozen=True, slots=True)
 class Export:
     """What is wanted, by whom, and why. before_s, after_s: seconds of footage around the sighting. confirmations:
-    by how many people a name has to be confirmed at this installation.
+    by how many people a name has to be confirmed at this installation. blur_others: whoever is not recognised as
+    somebody enrolled is unrecognisable in stills and pictures, and the footage, in which nobody can be, is left out
+    unless unblurred_footage says that it is to be handed over all the same.
     """
 
     sighting: int
@@ -48,6 +51,13 @@ class Export:
     before_s: float = 5.0
     after_s: float = 10.0
     confirmations: int = 1
+    blur_others: bool = False
+    unblurred_footage: bool = False
+
+    @property
+    def with_footage(self) -> bool:
+        """Whether the camera's own packets are handed over."""
+        return not self.blur_others or self.unblurred_footage
 
     def __post_init__(self) -> None:
         """Raises BundleError for what is left out or impossible."""
@@ -77,16 +87,22 @@ def make_bundle(
     copying = _Copying(watch)
     with BundleWriter(path, key, product, now_ns, copying.took) as writer:
         sighting = archive.sighting(export.sighting)
-        entry = archive.log(Action.BUNDLED, sighting.person or "", f"sighting {sighting.id}: {export.reason}")
+        entry = archive.log(Action.BUNDLED, sighting.person or "", _said(export))
         if entry is None:
             raise BundleError(
                 f"{archive.folder}: cannot be written, so the export cannot be logged; evidence is handed "
                 "over from the "
                 "archive that has the log"
             )
-        case = gather(archive, sighting, export.before_s, export.after_s, export.confirmations)
-        copying.bytes = sum(segment.bytes for segment in case.segments)
-        files = _copy_footage(archive, case, writer)
+        if export.blur_others:
+            sighting = veiled_sighting(sighting)
+        around = export.before_s, export.after_s
+        case = gather(archive, sighting, *around, export.confirmations, export.blur_others)
+        files: dict[int, str] = {}
+        if export.with_footage:
+            copying.bytes = sum(segment.bytes for segment in case.segments)
+            files = _copy_footage(archive, case, writer)
+        case.notes.extend(_about_veil(export, case))
         for number, still in enumerate(case.stills, 1):
             name = f"stills/{number}-{still.why.replace(' ', '-')}.png"
             writer.add(name, cv2.imencode(".png", still.bgr)[1].tobytes())
@@ -99,6 +115,25 @@ def make_bundle(
         writer.add(CUSTODY, _json(msgspec.to_builtins(custody)))
         writer.add(REPORT, render(case, custody, tuple(writer.files), product).encode())
         return writer.finish()
+
+
+def _said(export: Export) -> str:
+    unblurred = export.blur_others and export.unblurred_footage
+    footage = ", with footage in which nobody is blurred" if unblurred else ""
+    return f"sighting {export.sighting}{footage}: {export.reason}"
+
+
+def _about_veil(export: Export, case: Case) -> Iterator[str]:
+    if not export.blur_others:
+        return
+    yield "In stills and pictures, whoever was not recognised as somebody enrolled was made unrecognisable for good."
+    if case.segments and export.unblurred_footage:
+        yield (
+            "The footage is as it was recorded: everybody can be seen in it. Whoever handed it over said that it shall "
+            "be so."
+        )
+    elif case.segments:
+        yield "The footage was left out: it is kept as it was recorded, and everybody can be seen in it."
 
 
 class _Copying:
@@ -150,6 +185,8 @@ def _annotation(archive: Archive, case: Case, files: dict[int, str]) -> dict[str
             "probability": sighting.probability,
             "mask": sighting.mask,
             "candidates": msgspec.to_builtins(sighting.candidates),
+            "looks_reconstructed_from": sighting.looks,
+            "no_reconstruction": sighting.no_reconstruction or None,
         },
         "confirmation": {
             "state": case.standing.state,

@@ -16,7 +16,9 @@ from stream.archive.footage import Run, Segment
 from stream.archive.sightings import Sighting
 from stream.archive.verdicts import Standing, standing
 from stream.messages import TrackedFace
+from stream.replay.anonymise import MARGIN_NS, hide
 from stream.replay.playback import Playback, PlayedFrame
+from stream.stills import strangers_on
 
 _SECOND_NS = 1_000_000_000
 _MOSTLY = 0.7  # of the face must be in the picture for a still
@@ -47,7 +49,9 @@ class Recognition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """All of one sighting. frames: of its camera from from_ns to to_ns, in order. notes: what is not there."""
+    """All of one sighting. frames: of its camera from from_ns to to_ns, in order. notes: what is not there.
+    veiled: whoever is not recognised as somebody enrolled was made unrecognisable in its pictures.
+    """
 
     sighting: Sighting
     run: Run | None
@@ -59,6 +63,7 @@ class Case:
     frames: tuple[AnnotatedFrame, ...]
     stills: tuple[Still, ...]
     notes: list[str] = field(default_factory=list)
+    veiled: bool = False
 
     def face(self, frame: AnnotatedFrame) -> TrackedFace | None:
         """The face of the sighting on a frame."""
@@ -88,11 +93,17 @@ def face_of(sighting: Sighting, frame: AnnotatedFrame) -> TrackedFace | None:
 
 
 def gather(
-    archive: Archive, sighting: Sighting, before_s: float, after_s: float, confirmations: int = 1
+    archive: Archive,
+    sighting: Sighting,
+    before_s: float,
+    after_s: float,
+    confirmations: int = 1,
+    veiled: bool = False,
 ) -> Case:
     """Bring a case together, with so much footage before and after. Raises ArchiveError when nothing of it is left.
 
-    confirmations: by how many people a name has to be confirmed here.
+    confirmations: by how many people a name has to be confirmed here. veiled: make everybody on the stills who is not
+    recognised as somebody enrolled unrecognisable; the sighting comes with such pictures.
     """
     from_ns = sighting.first_ns - round(before_s * _SECOND_NS)
     to_ns = sighting.last_ns + 1 + round(after_s * _SECOND_NS)
@@ -108,9 +119,13 @@ def gather(
     if not frames:
         notes.append("What was seen on the single frames has expired.")
     stills = _stills(archive, sighting, frames, notes) if segments else ()
-    return Case(
-        sighting, run, recognition_of(sighting, run), said, from_ns, to_ns, segments, frames, stills, notes
-    )
+    if veiled:
+        for still in stills:
+            span = still.frame.wall_ns - 2 * MARGIN_NS, still.frame.wall_ns + 2 * MARGIN_NS
+            around = tuple(archive.frames(sighting.camera, *span))
+            hide(still.bgr, strangers_on(still.frame, around, sighting))
+    known = recognition_of(sighting, run)
+    return Case(sighting, run, known, said, from_ns, to_ns, segments, frames, stills, notes, veiled)
 
 
 def recognition_of(sighting: Sighting, run: Run | None) -> Recognition:

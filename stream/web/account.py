@@ -25,11 +25,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who asks. cameras: the names of those that may be seen; None for all."""
+    """Who asks. cameras: the names of those that may be seen; None for all. must_change: signed in with a password that
+    somebody else chose, and so may do nothing before changing it.
+    """
 
     name: str
     role: Role
     cameras: frozenset[str] | None = None
+    must_change: bool = False
 
     def sees(self, camera: str) -> bool:
         """Whether this account may see a camera and what was seen on it."""

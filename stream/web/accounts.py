@@ -28,12 +28,15 @@ class AccountError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An account as it is kept. generated: its password was made by the program and never changed."""
+    """An account as it is kept. generated: its password was made by the program and never changed. must_change: its
+    password was made by the program, or chosen by somebody else, and never changed.
+    """
 
     id: str
     account: Account
     generated: bool
     since_wall_ns: int
+    must_change: bool
 
 
 class Accounts:
@@ -82,8 +85,12 @@ class Accounts:
         password: str,
         actor: Account | str,
         generated: bool = False,
+        must_change: bool = True,
     ) -> Member:
-        """Make an account. Raises AccountError for a name that is taken or cannot be one, or a weak password."""
+        """Make an account. Raises AccountError for a name that is taken or cannot be one, or a weak password.
+
+        must_change: nothing can be done with the password but change it, as somebody else chose it.
+        """
         try:
             name = clean_name(name)
             passwords.check_rule(password, name)
@@ -103,10 +110,11 @@ class Accounts:
             stored,
             generated,
             self._store.clock_ns(),
+            must_change,
         )
         with self._store.writing() as connection:
             try:
-                connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+                connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             except sqlite3.IntegrityError:
                 raise AccountError(f"name: must be one that is not taken, found {name!r}") from None
             self._journal.write(actor, "account added", f"{name}: {said(role, cameras)}")
@@ -136,16 +144,21 @@ class Accounts:
         return self.known(name)
 
     def set_password(self, name: str, password: str, actor: Account | str, generated: bool = False) -> None:
-        """Give an account another password; its sessions end. Raises AccountError."""
+        """Give an account another password; its sessions end. Raises AccountError.
+
+        It must be changed at the next sign-in unless it is the account itself that chose it.
+        """
         known = self.known(name)
         try:
             passwords.check_rule(password, known.account.name)
         except ValueError as error:
             raise AccountError(str(error)) from None
         stored = passwords.hashed(password)
+        own = isinstance(actor, Account) and actor.name == known.account.name and not generated
         with self._store.writing() as connection:
             connection.execute(
-                "UPDATE account SET password = ?, generated = ? WHERE id = ?", (stored, generated, known.id)
+                "UPDATE account SET password = ?, generated = ?, must_change = ? WHERE id = ?",
+                (stored, generated, not own, known.id),
             )
             connection.execute("DELETE FROM session WHERE account = ?", (known.id,))
             connection.execute("DELETE FROM once WHERE account = ?", (known.id,))
@@ -185,13 +198,17 @@ class Accounts:
             )
 
 
-COLUMNS = "account.id, account.name, account.role, account.cameras, account.generated, account.since_wall_ns"
+COLUMNS = (
+    "account.id, account.name, account.role, account.cameras, account.generated, account.since_wall_ns,"
+    " account.must_change"
+)
 
 
-def member(row: tuple[str, str, str, str | None, int, int]) -> Member:
+def member(row: tuple[str, str, str, str | None, int, int, int]) -> Member:
     """What COLUMNS hold."""
-    identity, name, role, cameras, generated, since = row
-    return Member(identity, Account(name, Role(role), unpacked(cameras)), bool(generated), since)
+    identity, name, role, cameras, generated, since, must_change = row
+    account = Account(name, Role(role), unpacked(cameras))
+    return Member(identity, account, bool(generated), since, bool(must_change))
 
 
 def packed(cameras: Collection[str] | None) -> str | None:

@@ -31,14 +31,16 @@ class Rights(BaseModel):
 
 
 class NewAccount(Rights):
-    """An account to be made. password: null has one generated, which is in the answer."""
+    """An account to be made. password: null has one generated, which is in the answer; either must be changed at the
+    first sign-in.
+    """
 
     name: str
     password: str | None = None
 
 
 class NewPassword(BaseModel):
-    """null has one generated, which is in the answer."""
+    """null has one generated, which is in the answer. Another's must be changed at the next sign-in."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -158,6 +160,7 @@ def _told(request: Request, member: Member) -> dict[str, Any]:
         "role": account.role,
         "cameras": None if account.cameras is None else sorted(account.cameras),
         "generated_password": member.generated,
+        "must_change_password": member.must_change,
         "since_wall_ns": member.since_wall_ns,
         "sessions": len(office_of(request).sessions.of(member.id)),
         "self": account.name == account_of(request).name,

@@ -8,6 +8,7 @@ from stream.display.security import ThisMachineOnly
 from stream.web import (
     accounts_page,
     authenticity,
+    awaiting,
     cameras,
     enrolment,
     evaluate,
@@ -19,6 +20,7 @@ from stream.web import (
     people,
     playback,
     resemblance,
+    restarting,
     review,
     settings,
     sign_in,
@@ -42,6 +44,7 @@ def create_app(office: Office, keeper: Doorkeeper) -> FastAPI:
     app.state.office, app.state.keeper, app.state.reception = office, keeper, Reception(office)
     app.state.overlay = Overlay(office.directory)
     app.state.cameras, app.state.probing = CameraList(office, None), False
+    app.state.restart = restarting.Restart(office, None)
     app.add_middleware(Gate, routes=app.router.routes, needed=NEEDED, keeper=keeper)
     app.add_middleware(ThisMachineOnly, network=not office.settings.display.this_machine_only)
     answer_errors(app)
@@ -60,6 +63,7 @@ def create_app(office: Office, keeper: Doorkeeper) -> FastAPI:
     for part in (
         accounts_page,
         authenticity,
+        awaiting,
         cameras,
         enrolment,
         evaluate,
@@ -71,6 +75,7 @@ def create_app(office: Office, keeper: Doorkeeper) -> FastAPI:
         people,
         playback,
         resemblance,
+        restarting,
         review,
         settings,
         sign_in,

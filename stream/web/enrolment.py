@@ -86,6 +86,12 @@ def look_at_sighting(request: Request, sighting: int) -> dict[str, Any]:
     account, office = account_of(request), office_of(request)
     with opened(request) as archive:
         require_seen(archive, account, sighting)
+        if office.settings.privacy.blur_others and not archive.is_named(sighting):
+            raise HTTPException(
+                409,
+                "this sighting is of nobody enrolled, and its face is not shown while privacy.blur_others is set:"
+                " enrol from photographs",
+            )
         found = archive.sighting(sighting)
     if not found.look:
         raise HTTPException(409, "this sighting keeps no picture")

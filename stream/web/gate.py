@@ -11,8 +11,13 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stream.web.account import Account, Role
+from stream.web.permissions import BEFORE_THE_PASSWORD_IS_CHANGED
 from stream.web.revocation import Watched
 
+_FIRST_THE_PASSWORD = (
+    "change your password first, on the page of your account or with POST /api/account/password: the one that this "
+    "account has was chosen by somebody else"
+)
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -62,6 +67,8 @@ class Gate:
                 "a request that changes something needs the header x-unvizard: page, or an API key", 403
             )
         found = self._route(scope)
+        if account and account.must_change and not _before_the_change(found, self._needed):
+            return _to_the_page(scope, "/account") or refused(_FIRST_THE_PASSWORD, 403)
         if found is None:
             return None if account else _unknown(scope)  # the application says 404 or 405
         key, camera = found
@@ -102,8 +109,20 @@ def _forged(scope: Scope) -> bool:
     return not bearer and headers.get(b"x-unvizard") != b"page"
 
 
+def _before_the_change(found: tuple[str, str | None] | None, needed: Mapping[str, Role | None]) -> bool:
+    """Whether a route may be asked for with a password that somebody else chose."""
+    if found is None or found[0] not in needed:
+        return False
+    return needed[found[0]] is None or found[0] in BEFORE_THE_PASSWORD_IS_CHANGED
+
+
 def _unknown(scope: Scope) -> Response:
+    return _to_the_page(scope, "/sign-in") or refused("sign in first", 401)
+
+
+def _to_the_page(scope: Scope, path: str) -> Response | None:
+    """Who asks for a page is led to another; None for whoever asks for something else."""
     wants_page = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
     if wants_page and scope["type"] == "http" and scope["method"] == "GET":
-        return RedirectResponse("/sign-in", 303)
-    return refused("sign in first", 401)
+        return RedirectResponse(path, 303)
+    return None

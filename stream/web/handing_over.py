@@ -29,12 +29,17 @@ _ENCODER_THREADS = 1
 
 
 class WantedBundle(BaseModel):
-    """Which sighting, why it is handed over, and so many seconds of footage around it."""
+    """Which sighting, why it is handed over, and so many seconds of footage around it.
+
+    unblurred_footage: hand over the camera's own footage although privacy.blur_others is set; without it the bundle
+    then has none, since footage is handed over as it was recorded and nobody in it can be made unrecognisable.
+    """
 
     sighting: int
     reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
     before_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
     after_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    unblurred_footage: bool = False
 
 
 class WantedClip(BaseModel):
@@ -54,13 +59,24 @@ def bundle(request: Request, wanted: WantedBundle) -> dict[str, Any]:
         require_seen(archive, account, wanted.sighting)
 
     def work(path: Path, progress: Progress) -> str:
-        wish = Export(wanted.sighting, account.name, wanted.reason, wanted.before_s, wanted.after_s, needed)
+        wish = Export(
+            wanted.sighting,
+            account.name,
+            wanted.reason,
+            wanted.before_s,
+            wanted.after_s,
+            needed,
+            office.settings.privacy.blur_others,
+            wanted.unblurred_footage,
+        )
         with office.archive(account) as archive:
             key = SigningKey.open(office.settings.signing.key)
             made = make_bundle(archive, wish, path, key, f"unvizard {stream.__version__}", watch=progress)
         return f"{len(made.files)} files, signed by {made.installation}"
 
-    office.journal.write(account, "bundled", f"sighting {wanted.sighting}: {wanted.reason}")
+    unblurred = office.settings.privacy.blur_others and wanted.unblurred_footage
+    footage = ", with footage in which nobody is blurred" if unblurred else ""
+    office.journal.write(account, "bundled", f"sighting {wanted.sighting}{footage}: {wanted.reason}")
     title = f"Evidence bundle of sighting {wanted.sighting}"
     return _started(request, title, f"sighting-{wanted.sighting}.zip", work)
 

@@ -43,7 +43,7 @@ def first_words(settings: Settings, url: str, terminal: bool) -> list[str]:
         if accounts.add_first(password, _ACTOR):
             lines += [
                 f"First start. Sign in as {FIRST!r} with the password {password}",
-                "It is shown this once; change it on the page of your account.",
+                "It is shown this once; the first thing you do with it is to change it.",
             ]
         if terminal:
             rulers = [each for each in accounts.all() if each.account.role is Role.ADMINISTRATOR]

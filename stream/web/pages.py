@@ -82,7 +82,8 @@ def respond(
 
 
 def _links(name: str, account: Account | None) -> str:
-    seen = [page for page in PAGES if account and account.role.covers(page.needed)]
+    may_go = account is not None and not account.must_change
+    seen = [page for page in PAGES if account and may_go and account.role.covers(page.needed)]
     here = ' aria-current="page"'
     return "".join(
         f'<a href="{page.path}"{here if page.name == name else ""}>{page.title}</a>'

@@ -70,7 +70,11 @@ def advice_value(token: str, advice: Advice) -> dict[str, Any]:
 def erased_value(erased: Erased) -> dict[str, Any]:
     """Both receipts of an erasure."""
     return {
-        "gallery": {**_receipt(erased.gallery), "pictures": erased.gallery.pictures},
+        "gallery": {
+            **_receipt(erased.gallery),
+            "pictures": erased.gallery.pictures,
+            "keys_destroyed": erased.gallery.keys_destroyed,
+        },
         "recordings": [
             {
                 **_receipt(each),

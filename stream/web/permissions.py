@@ -11,6 +11,11 @@ from collections.abc import Mapping
 
 from stream.web.account import Role
 
+BEFORE_THE_PASSWORD_IS_CHANGED = frozenset(
+    {"GET /account", "GET /api/account", "POST /api/account/password", "POST /api/sign-out"}
+)
+"""What somebody may ask for, beside what needs no account, who signed in with a password of another's choice."""
+
 NEEDED: Mapping[str, Role | None] = {
     "GET /static/{name}": None,
     "GET /healthz": None,
@@ -75,6 +80,7 @@ NEEDED: Mapping[str, Role | None] = {
     "GET /review": Role.REVIEWER,
     "GET /api/review/timeline": Role.REVIEWER,
     "GET /api/review/sightings": Role.REVIEWER,
+    "GET /api/review/awaiting": Role.REVIEWER,
     "GET /api/review/sightings/{sighting}": Role.REVIEWER,
     "GET /api/review/sightings/{sighting}/{picture}.image": Role.REVIEWER,
     "POST /api/review/sightings/{sighting}/protection": Role.REVIEWER,
@@ -108,6 +114,8 @@ NEEDED: Mapping[str, Role | None] = {
     "GET /api/settings": Role.ADMINISTRATOR,
     "POST /api/settings/check": Role.ADMINISTRATOR,
     "PUT /api/settings": Role.ADMINISTRATOR,
+    "GET /api/restart": Role.ADMINISTRATOR,
+    "POST /api/restart": Role.ADMINISTRATOR,
     "GET /api/settings/history": Role.ADMINISTRATOR,
     "POST /api/settings/history/{version}": Role.ADMINISTRATOR,
 }

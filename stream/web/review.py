@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from stream.archive.archive import Archive
 from stream.archive.sightings import Decision, Sighting
 from stream.archive.verdicts import Said
 from stream.events.document import readable
+from stream.stills import shown_kinds, veiled_picture
 from stream.web.asking import account_of, office_of
 from stream.web.footage import MS, cameras_seen, opened, require_seen
 from stream.web.pages import respond
@@ -23,6 +25,7 @@ router = APIRouter()
 
 _BIN_NS = 300 * 1_000_000_000
 _TICK_HOURS = 3
+_VEILED = "is of nobody enrolled, so this picture is not shown while privacy.blur_others is set"
 _NEXT_PAGE_AT_MOST = 1_000_000
 Cameras = Annotated[list[str], Query(alias="camera", max_length=1000)]
 
@@ -149,7 +152,11 @@ def sighting_of(request: Request, sighting: int) -> dict[str, Any]:
 def picture_of(
     request: Request, sighting: int, picture: Literal["look", "original", "reconstruction"]
 ) -> Response:
-    """A picture of a sighting; a line of the logs, unless it was just listed or viewed."""
+    """A picture of a sighting; a line of the logs, unless it was just listed or viewed.
+
+    While privacy.blur_others is set, whoever was not recognised as somebody enrolled is unrecognisable on it; 409 for a
+    picture that is of nothing else.
+    """
     account, desk = account_of(request), office_of(request).desk
     with opened(request) as archive:
         require_seen(archive, account, sighting)
@@ -158,6 +165,10 @@ def picture_of(
             archive.sighting(sighting)
             desk.noted.add(account, [sighting])
         data = archive.picture(sighting, picture)
+        if data is not None and _blurred(request):
+            data = veiled_picture(picture, data, archive.is_named(sighting))
+            if data is None:
+                raise HTTPException(409, f"sighting {sighting}: {_VEILED}")
     if data is None:
         raise HTTPException(404, f"sighting {sighting}: has no picture of this kind")
     return Response(data, media_type="image/jpeg" if picture == "look" else "image/png")
@@ -203,13 +214,27 @@ def describe(request: Request, archive: Archive, found: list[Sighting]) -> list[
     verdicts = archive.verdicts(found)
     pictures = archive.pictures_of([each.id for each in found])
     needed = confirmations(request)
-    return [listed(each, verdicts[each.id], pictures[each.id], needed) for each in found]
+    blurred = _blurred(request)
+    return [
+        listed(each, verdicts[each.id], _kinds(each, pictures[each.id], blurred), needed) for each in found
+    ]
+
+
+def _blurred(request: Request) -> bool:
+    return office_of(request).settings.privacy.blur_others
+
+
+def _kinds(sighting: Sighting, kinds: Sequence[str], blurred: bool) -> Sequence[str]:
+    return shown_kinds(sighting.decision == "person", kinds) if blurred else kinds
 
 
 def _described(request: Request, archive: Archive, found: Sighting) -> dict[str, Any]:
-    verdicts = archive.verdicts([found])[found.id]
+    verdicts, blurred = archive.verdicts([found])[found.id], _blurred(request)
+    told = whole(found, archive.run(found.run), verdicts, confirmations(request), account_of(request).name)
     return {
-        **whole(found, archive.run(found.run), verdicts, confirmations(request), account_of(request).name),
+        **told,
+        "pictures": _kinds(found, told["pictures"], blurred),
+        "blurred": blurred,
         "recorded": bool(archive.recorded(found.camera, found.first_ns, found.last_ns + 1)),
         "events": _events(archive, found),
     }

@@ -74,6 +74,8 @@ def whole(
         "rest": percent(max(0.0, 1 - sum(each.probability for each in sighting.candidates))),
         "counted": any(each.as_seen is not None for each in sighting.candidates),
         "caption": CAPTION,
+        "looks": sighting.looks,
+        "no_reconstruction": sighting.no_reconstruction,
         "track": sighting.track,
         "epoch": str(sighting.epoch),  # more digits than JavaScript's numbers have
         "weight": _weight(sighting, run),

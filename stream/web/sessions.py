@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream.config import Accounts as Limits
 from stream.web import tokens
@@ -34,33 +34,46 @@ class Sessions:
         self._longest_ns = int(limits.session_hours * 60 * _NS_PER_MINUTE)
         self._idle_ns = int(limits.idle_minutes * _NS_PER_MINUTE)
 
-    def begin(self, whose: str, peer: str, instead: str | None = None) -> str:
-        """A new session's token. whose: the id of an account; instead: the token of the session that it replaces."""
+    def begin(self, whose: str, peer: str, instead: str | None = None, by_link: bool | None = None) -> str:
+        """A new session's token. whose: the id of an account; instead: the token of the session that it replaces.
+
+        by_link: signed in with a one-time link, so that no password that somebody else chose was used; None: as the
+        one that it replaces.
+        """
         token, now = tokens.make(), self._store.clock_ns()
         with self._store.writing() as connection:
             if instead:
+                query = "SELECT by_link FROM session WHERE token_hash = ? AND account = ?"
+                row = connection.execute(query, (tokens.stored(instead), whose)).fetchone()
+                by_link = bool(row and row[0]) if by_link is None else by_link
                 self.end(instead)
             connection.execute(
                 "DELETE FROM session WHERE since_wall_ns < ? OR seen_wall_ns < ?",
                 (now - self._longest_ns, now - self._idle_ns),
             )
             connection.execute(
-                "INSERT INTO session VALUES (?, ?, ?, ?, ?)", (tokens.stored(token), whose, now, now, peer)
+                "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)",
+                (tokens.stored(token), whose, now, now, peer, bool(by_link)),
             )
         return token
 
     def account(self, token: str) -> tuple[Account, bool] | None:
-        """Whose session this is, as long as it holds, and whether it is time to `note` that it is used."""
+        """Whose session this is, as long as it holds, and whether it is time to `note` that it is used.
+
+        Who signed in with a password that somebody else chose must change it.
+        """
         now = self._store.clock_ns()
         with self._store.reading() as connection:
             row = connection.execute(
-                f"SELECT session.since_wall_ns, seen_wall_ns, {COLUMNS}"
+                f"SELECT session.since_wall_ns, seen_wall_ns, by_link, {COLUMNS}"
                 " FROM session JOIN account ON account = account.id WHERE token_hash = ?",
                 (tokens.stored(token),),
             ).fetchone()
         if row is None or not self._holds(row[0], row[1], now):
             return None
-        return member(row[2:]).account, now - row[1] > _NOTED_EVERY_NS
+        found = member(row[3:])
+        account = replace(found.account, must_change=found.must_change and not row[2])
+        return account, now - row[1] > _NOTED_EVERY_NS
 
     def note(self, token: str) -> None:
         """Keep a session from idling."""

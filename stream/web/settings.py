@@ -105,7 +105,7 @@ def check(request: Request, change: Change) -> Response:
 
 @router.put("/api/settings")
 def save(request: Request, change: Change) -> Response:
-    """Save a change. It takes effect when Unvizard is started the next time."""
+    """Save a change. It takes effect when the stages, or for some settings Unvizard, are started the next time."""
     file = _file(request)
     try:
         text, before, after = _changed(file, change)

@@ -51,22 +51,26 @@ def page(request: Request) -> Response:
 
 @router.post("/api/sign-in")
 async def sign_in(request: Request) -> Response:
-    """Sign in by name and password; the answer sets the session's cookie."""
-    keeper, given = _keeper(request), await small_body(request, NameAndPassword)
+    """Sign in by name and password; the answer sets the session's cookie, and says whether the password, which somebody
+    else chose, must be changed before anything else.
+    """
+    _keeper(request)
+    given = await small_body(request, NameAndPassword)
     member = await _reception(request).member(given.name, given.password, _peer(request))
     if member is None:
         raise HTTPException(401, "name or password is wrong")
-    return await _begun(request, keeper, member, "with a password")
+    return await _begun(request, member, by_link=False)
 
 
 @router.post("/api/sign-in/once")
 async def sign_in_once(request: Request) -> Response:
-    """Sign in by the token of a one-time link."""
-    keeper, given = _keeper(request), await small_body(request, Once)
+    """Sign in by the token of a one-time link. It used no password, and so asks nobody to change one."""
+    _keeper(request)
+    given = await small_body(request, Once)
     member = await _reception(request).slowly(partial(office_of(request).sessions.redeem, given.token))
     if member is None:
         raise HTTPException(401, "this link was used already, or is too old; the next start prints another")
-    return await _begun(request, keeper, member, "with a one-time link")
+    return await _begun(request, member, by_link=True)
 
 
 @router.post("/api/sign-out")
@@ -97,6 +101,7 @@ def own_account(request: Request) -> dict[str, Any]:
         "cameras": None if account.cameras is None else sorted(account.cameras),
         "signs_in": isinstance(keeper, WhoSignedIn),
         "generated_password": False,
+        "must_change_password": account.must_change,
         "sessions": [],
     }
     office = office_of(request)
@@ -109,12 +114,16 @@ def own_account(request: Request) -> dict[str, Any]:
 
 @router.post("/api/account/password")
 async def own_password(request: Request) -> Response:
-    """Change one's own password. All other sessions of the account end, and this one goes on under a new token."""
+    """Change one's own password, for another than it is. All other sessions of the account end, and this one goes on
+    under a new token.
+    """
     given = await small_body(request, NewPassword)
     account, office = account_of(request), office_of(request)
     member = await _reception(request).member(account.name, given.old, _peer(request))
     if member is None:
         raise HTTPException(403, "old: must be the password that the account has now")
+    if given.new == given.old:
+        raise HTTPException(422, "new: must be another password than the one that the account has now")
 
     def change() -> Response:
         office.accounts.set_password(account.name, given.new, account)
@@ -135,10 +144,14 @@ def sign_out_elsewhere(request: Request) -> dict[str, int]:
     return {"ended": ended}
 
 
-def with_session(request: Request, member: Member, answer: Response) -> Response:
-    """The answer with the cookie of a new session, which replaces the one that the request came with."""
+def with_session(request: Request, member: Member, answer: Response, by_link: bool | None = None) -> Response:
+    """The answer with the cookie of a new session, which replaces the one that the request came with.
+
+    by_link: whether a one-time link signs in here; None: as in the one of before.
+    """
     keeper, office = _keeper(request), office_of(request)
-    token = office.sessions.begin(member.id, _peer(request), instead=request.cookies.get(keeper.cookie))
+    before = request.cookies.get(keeper.cookie)
+    token = office.sessions.begin(member.id, _peer(request), instead=before, by_link=by_link)
     answer.set_cookie(
         keeper.cookie,
         token,
@@ -150,10 +163,12 @@ def with_session(request: Request, member: Member, answer: Response) -> Response
     return answer
 
 
-async def _begun(request: Request, keeper: WhoSignedIn, member: Member, how: str) -> Response:
+async def _begun(request: Request, member: Member, by_link: bool) -> Response:
     def begin() -> Response:
+        how = "with a one-time link" if by_link else "with a password"
         office.journal.write(member.account, "signed in", f"{how}, from {_peer(request)}")
-        return with_session(request, member, JSONResponse({"name": member.account.name}))
+        told = {"name": member.account.name, "must_change_password": member.must_change and not by_link}
+        return with_session(request, member, JSONResponse(told), by_link)
 
     office: Office = office_of(request)
     return await _reception(request).slowly(begin)

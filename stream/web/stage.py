@@ -14,6 +14,7 @@ from pathlib import Path
 from stream.config import Settings
 from stream.display.server import OVERLAY_SOCKET, Server, address, listen
 from stream.fault import Fault
+from stream.web import restarting
 from stream.web.app import create_app
 from stream.web.camera_list import CameraList, Tell
 from stream.web.opening import open_office
@@ -32,12 +33,14 @@ def run(
     beat: Callable[[], None] = lambda: None,
     config: Path | None = None,
     tell_cameras: Tell | None = None,
+    tell_restart: restarting.Tell | None = None,
 ) -> None:
     """Serve until `stop` is set.
 
     config: the file of the settings, which the pages may change. tell_cameras: gets all cameras when somebody has
-    changed them; None when nobody may. ready gets the address once, when the overlay answers too; beat is called some
-    twenty times a second. Raises Fault when the port or the accounts cannot be had.
+    changed them, tell_restart all settings when somebody has all stages started again; None when nobody may. ready
+    gets the address once, when the overlay answers too; beat is called some twenty times a second. Raises Fault when
+    the port or the accounts cannot be had.
     """
     with ExitStack() as stack:
         display = settings.display
@@ -51,6 +54,7 @@ def run(
         stack.callback(keeper.close)
         app = create_app(office, keeper)
         app.state.cameras = CameraList(office, tell_cameras)
+        app.state.restart = restarting.Restart(office, tell_restart)
         server = Server(app, listener, **tls_files(display.tls))
         server.start()
         stack.callback(server.close)

@@ -39,6 +39,11 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX audit_actor ON audit (actor)",
         "CREATE INDEX audit_action ON audit (action)",
     ),
+    (
+        "ALTER TABLE account ADD COLUMN must_change INTEGER NOT NULL DEFAULT 0",
+        "UPDATE account SET must_change = generated",
+        "ALTER TABLE session ADD COLUMN by_link INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """What brings the file from version i to i + 1. Never change one that was released: add the next."""
 

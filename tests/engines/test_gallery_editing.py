@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engines.recognition import audit
-from engines.recognition.audit import Audit
 from engines.recognition.calibration import Calibration
 from engines.recognition.embedder import unit
 from engines.recognition.enrolled import Template
-from engines.recognition.evidence import RAW, VIEWS, WHOLE
+from engines.recognition.evidence import RAW, VIEWS
 from engines.recognition.gallery import Gallery, GalleryError, SightingName
 from engines.recognition.matcher import Matcher
-from engines.recognition.vault import Vault
 
 SPACE = Calibration.load().space
 SEEN = SightingName(run=3, epoch=4, camera="gate", track=17)
@@ -213,78 +208,3 @@ def test_erasing_takes_former_names_and_refuted_faces_with_it(gallery: Gallery, 
     content = path.read_bytes() + Path(f"{path}-wal").read_bytes()
     assert not any(sealed in content for sealed in (*rows, former))
     assert [p.name for p in gallery.people()] == ["Grace"] and gallery.refutations() == ()
-
-
-VERSION_2 = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT",
-    """CREATE TABLE person (id TEXT PRIMARY KEY, name BLOB NOT NULL, name_mark BLOB NOT NULL UNIQUE,
-        since_wall_ns INTEGER NOT NULL) STRICT""",
-    """CREATE TABLE template (id TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES person, sealed BLOB NOT NULL,
-        ground BLOB NOT NULL, picture_mark BLOB NOT NULL UNIQUE, quality REAL NOT NULL,
-        added_wall_ns INTEGER NOT NULL) STRICT""",
-    "CREATE INDEX template_of ON template (person)",
-    *audit.SCHEMA,
-    "ALTER TABLE template ADD COLUMN views BLOB",
-    "ALTER TABLE template ADD COLUMN picture BLOB",
-    "PRAGMA user_version = 2",
-    f"PRAGMA application_id = {0x554E565A}",
-)
-
-
-def write_version_2(path: Path) -> None:
-    """Ada with two pictures, as the program before this version wrote her."""
-    vault, person = Vault.create(path.with_suffix(".key")), secrets.token_hex(16)
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in VERSION_2:
-        connection.execute(statement)
-    for key, value in (
-        ("key_check", vault.seal(b"", "key check")),
-        ("space", SPACE),
-        ("views_space", "twin"),
-        ("version", 2),
-    ):
-        connection.execute("INSERT INTO meta VALUES (?, ?)", (key, value))
-    name = vault.seal(b"Ada", f"name of {person}"), vault.mark(b"ada", "name")
-    connection.execute("INSERT INTO person VALUES (?, ?, ?, ?)", (person, *name, 1000))
-    for seed, ground in ((1, b"consent"), (2, b"contract")):
-        made, identity = template(seed), secrets.token_hex(16)
-        others = b"".join(made.views[view].tobytes() for view in VIEWS if view != WHOLE)
-        connection.execute(
-            "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                identity,
-                person,
-                vault.seal(made.embedding.tobytes(), f"template {identity} of {person} in {SPACE}"),
-                vault.seal(ground, f"ground of {identity} of {person}"),
-                vault.mark(made.digest, "picture"),
-                made.quality,
-                1000 + seed,
-                vault.seal(others, f"template {identity} of {person} in twin"),
-                vault.seal(made.picture, f"picture {identity} of {person}"),
-            ),
-        )
-        Audit(connection, vault, lambda: 1000).append("enrolled", person, "t")
-    connection.close()
-    path.chmod(0o600)
-
-
-def test_a_gallery_of_version_2_keeps_everything_and_can_do_what_is_new(path: Path) -> None:
-    write_version_2(path)
-    with Gallery(path) as gallery:
-        (ada,) = gallery.people()
-        assert (ada.name, ada.pictures, ada.ground, ada.since_wall_ns) == (
-            "Ada",
-            2,
-            "consent; contract",
-            1000,
-        )
-        assert ada.revoked_wall_ns is None and gallery.version == 2 and gallery.load(SPACE, "twin").complete
-        assert holds(gallery, "Ada", {1, 2}) and gallery.owner_of_picture(template(1).digest) == "Ada"
-        gallery.rename(ada.id, "Augusta", "t")
-        gallery.split(ada.id, [gallery.templates(ada.id)[0][0]], "Grace", "t")
-        gallery.refute(ada.id, SEEN, vector(9), SPACE, "t")
-        gallery.revoke(ada.id, "t")
-        assert actions(gallery) == ["enrolled", "enrolled", "renamed", "split", "refuted", "revoked"]
-    with Gallery(path) as gallery:
-        assert [p.name for p in gallery.people()] == ["Augusta", "Grace"]
-        assert gallery.load(SPACE, "twin").names == ("Grace",)

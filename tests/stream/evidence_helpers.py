@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from footage_maker import Clip, add_segment, encode, media_ns, wall_ns
+from msgspec import structs
 
 from engines.masks.state import MaskState
 from engines.signing import SigningKey
@@ -31,13 +32,16 @@ def make_clip() -> Clip:
     return encode(60, gop=20)
 
 
-def fill(folder: Path, clip: Clip, key: SigningKey) -> int:
-    """Make the archive; the sighting's number. Its footage lies in two segments."""
+def fill(folder: Path, clip: Clip, key: SigningKey, strangers: tuple[int, ...] = ()) -> int:
+    """Make the archive; the sighting's number. Its footage lies in two segments.
+
+    strangers: of the tracks 5 (whom the sighting is of) and 6 (who stands beside), those of nobody enrolled.
+    """
     with Archive.open(folder, write=True) as archive:
         run = archive.begin_run(wall_ns(0), "9.9", SETTINGS, {})
         add_segment(archive, run, CAMERA, clip, clip.shots[:20], "door/2026-09-21/one.mp4")
         add_segment(archive, run, CAMERA, clip, clip.shots[20:], "door/2026-09-21/two.mp4")
-        archive.add_frames(run, CAMERA, [_frame(number, clip) for number in range(60)])
+        archive.add_frames(run, CAMERA, [_frame(number, clip, strangers) for number in range(60)])
         crop = np.random.default_rng(1).integers(60, 200, (16, 16, 3), np.uint8)
         crop = np.asarray(cv2.resize(crop, (128, 128), interpolation=cv2.INTER_CUBIC), np.uint8)
         region = np.zeros((128, 128), np.float32)
@@ -52,8 +56,8 @@ def fill(folder: Path, clip: Clip, key: SigningKey) -> int:
                 last_ns=wall_ns(LAST),
                 first_media_ns=media_ns(FIRST),
                 last_media_ns=media_ns(LAST),
-                decision="person",
-                person=PERSON,
+                decision="nobody" if 5 in strangers else "person",
+                person=None if 5 in strangers else PERSON,
                 probability=0.97,
                 mask=MaskState.WORN,
                 candidates=CANDIDATES,
@@ -61,14 +65,19 @@ def fill(folder: Path, clip: Clip, key: SigningKey) -> int:
                 look=cv2.imencode(".jpg", crop)[1].tobytes(),
                 original=cv2.imencode(".png", crop)[1].tobytes(),
                 reconstruction=marked_png(crop, region, signer=Signer(key, "unvizard 9.9", "ab" * 32)),
+                looks=5,
             )
         )
 
 
-def _frame(number: int, clip: Clip) -> AnnotatedFrame:
+def _frame(number: int, clip: Clip, strangers: tuple[int, ...]) -> AnnotatedFrame:
     faces = (_face(6, 200.0 + number, BYSTANDER, (Candidate(BYSTANDER, 0.99, {"raw": 0.8}),)),)
     if FIRST <= number <= LAST:
         faces = (_face(5, 20.0 + 2 * number, PERSON, CANDIDATES, 60 + 6 * (number == BEST)), *faces)
+    faces = tuple(
+        structs.replace(face, decision="nobody", person=None) if face.track in strangers else face
+        for face in faces
+    )
     return AnnotatedFrame(
         sequence=number + 1,
         media_ns=media_ns(number),

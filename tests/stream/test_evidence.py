@@ -22,6 +22,7 @@ from engines.recognition.audit import Action
 from engines.signing import SigningKey
 from engines.unmasking.inspection import inspect
 from stream.archive.archive import Archive, ArchiveError
+from stream.archive.sightings import Query
 from stream.evidence.bundle import BundleError, BundleWriter
 from stream.evidence.bundling import Export, make_bundle
 from stream.evidence.likelihood import in_words, likelihood_ratio, rounded, with_prior
@@ -165,12 +166,33 @@ def test_the_report_is_readable_closed_and_says_what_is_a_guess(
         "request 2026-118",
         key.public.fingerprint,
         "1.0 % of the faces",
+        "painted by a network, from 5 looks",
         "Grace Hopper",
         "0.610",
         "0.480",
     ):
         assert words in page, words
     assert page.count("<img ") == 6  # look, three stills, original, guess
+
+
+def test_the_report_says_why_nothing_was_guessed(
+    folder: Path, export: Export, key: SigningKey, tmp_path: Path
+) -> None:
+    with Archive.open(folder, write=True) as archive:
+        (listed,) = archive.sightings(Query())
+        covered = msgspec.structs.replace(
+            archive.sighting(listed.id),
+            track=6,
+            reconstruction=b"",
+            looks=0,
+            no_reconstruction="eyes are covered",
+        )
+        sighting = archive.put_sighting(covered)
+    page = written(folder, replace(export, sighting=sighting), key, tmp_path / "out.zip")[
+        "report.html"
+    ].decode()
+    assert "None was made: eyes are covered." in page
+    assert "AI reconstruction, not evidence" not in page
 
 
 def test_a_sighting_without_footage_is_handed_over_with_what_is_left_and_says_so(

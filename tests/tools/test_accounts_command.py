@@ -69,7 +69,7 @@ def test_an_account_is_made_changed_and_removed(command: Command, store: Path) -
     assert command("change", "ada", "--all-cameras").stdout == "Ada: reviewer, all cameras\n"
     listed = rows(command("list"))
     assert [[row[0], row[1], row[2], row[4]] for row in listed] == [
-        ["Ada", "reviewer", "all", "own"],
+        ["Ada", "reviewer", "all", "as given"],
         ["root", "administrator", "all", "as generated"],
     ]
     made = command("password", "ada")

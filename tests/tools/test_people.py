@@ -46,8 +46,9 @@ def test_a_person_is_enrolled_listed_and_removed(command: Command) -> None:
     ] and "consent" in row
     removed = command("remove", "barack obama")
     assert removed.exit_code == 0
-    first, second = removed.stdout.splitlines()
+    first, second, third = removed.stdout.splitlines()
     assert first == "removed Barack Obama: 2 pictures erased" and second.startswith("receipt: person ")
+    assert third.startswith("the person's key was destroyed: copies of the gallery that were sealed with it")
     assert command("list").stdout == "nobody is enrolled\n"
     log = command("log", "--receipt", second.split()[-1])
     assert log.exit_code == 0 and log.stdout.endswith("3 lines, unaltered\n") and "Obama" not in log.stdout

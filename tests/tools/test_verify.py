@@ -130,3 +130,34 @@ def test_a_bundle_is_made_and_checked_by_the_commands(tmp_path: Path, home: Path
     short = unvizard(away, "verify", str(out))
     assert short.exit_code == 1
     assert "cut short or damaged" in short.stdout
+
+
+def test_where_strangers_are_blurred_a_bundle_has_footage_only_when_the_command_says_so(
+    tmp_path: Path, home: Path, key: SigningKey
+) -> None:
+    sighting = fill(tmp_path / "recordings", make_clip(), key, strangers=(6,))
+    site = tmp_path / "site.yaml"
+    values = {
+        "recording": {"folder": str(tmp_path / "recordings")},
+        "signing": {"key": str(tmp_path / "signing.key")},
+        "privacy": {"blur_others": True},
+    }
+    site.write_text(yaml.safe_dump(values))
+    for chosen, footage in (([], False), (["--unblurred-footage"], True)):
+        out = tmp_path / f"{footage}.zip"
+        words = (
+            "footage",
+            "bundle",
+            str(sighting),
+            str(out),
+            "--config",
+            str(site),
+            "--reason",
+            "why",
+            *chosen,
+        )
+        made = unvizard(home, *words)
+        assert made.exit_code == 0, made.stderr
+        assert ("the footage was left out" in made.stdout) is not footage
+        with zipfile.ZipFile(out) as bundle:
+            assert any(name.startswith("footage/") for name in bundle.namelist()) is footage

@@ -43,9 +43,9 @@ def signed_in(
     """(name, value) of the cookie of somebody with an account of this role, without a password that fits."""
     name = next(n for n in (role, *(f"{role} {i}" for i in range(2, 99))) if not office.accounts.find(n))
     identity = secrets.token_hex(16)
-    values = (identity, name, name, role, packed(cameras), "", False, office.store.clock_ns())
+    values = (identity, name, name, role, packed(cameras), "", False, office.store.clock_ns(), False)
     with office.store.writing() as connection:
-        connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     cookie = keeper.cookie if isinstance(keeper, WhoSignedIn) else "unused"
     return cookie, office.sessions.begin(identity, "127.0.0.1")
 

@@ -62,9 +62,9 @@ def hashed():
 @pytest.fixture
 def ada(store, accounts, hashed):
     for name, role, cameras in (("root", "administrator", None), ("Ada", "reviewer", '["gate", "yard"]')):
-        values = (name * 2, name.lower(), name, role, cameras, hashed, False, store.clock_ns())
+        values = (name * 2, name.lower(), name, role, cameras, hashed, False, store.clock_ns(), False)
         with store.writing() as connection:
-            connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     return accounts.known("Ada")
 
 
@@ -353,6 +353,49 @@ def test_an_emptied_store_beside_its_key_is_not_taken_for_a_first_start(tmp_path
         Store(path)
 
 
+def test_a_password_that_somebody_else_chose_must_be_changed_and_one_s_own_need_not(accounts, sessions):
+    def asked(name):
+        return sessions.account(sessions.begin(accounts.known(name).id, "peer"))[0].must_change
+
+    accounts.add("Grace", Role.VIEWER, None, GOOD, "root")
+    assert asked("Grace")
+    grace = accounts.known("Grace").account
+    accounts.set_password("Grace", "one of my very own", grace)
+    assert not asked("Grace")
+    accounts.set_password("Grace", "one that the boss chose", Account("root", Role.ADMINISTRATOR))
+    assert asked("Grace") and not accounts.known("Grace").generated
+    accounts.set_password("Grace", "made by the program", grace, generated=True)
+    assert asked("Grace")
+    # A link signs in without a password, and so does the session that takes the place of this one.
+    token = sessions.begin(accounts.known("Grace").id, "peer", by_link=True)
+    assert not sessions.account(token)[0].must_change
+    token = sessions.begin(accounts.known("Grace").id, "peer", instead=token)
+    assert not sessions.account(token)[0].must_change
+    token = sessions.begin(accounts.known("Grace").id, "peer", instead=token, by_link=False)
+    assert sessions.account(token)[0].must_change
+
+
+def test_a_store_of_the_version_before_keeps_accounts_and_sessions_and_asks_for_generated_passwords(
+    tmp_path, hashed
+):
+    path = tmp_path / "accounts.sqlite3"
+    with Store(path) as store:
+        accounts = Accounts(store, Journal(store))
+        for name in ("admin", "Ada"):
+            accounts.add(name, Role.ADMINISTRATOR, None, GOOD, "t", generated=name == "admin")
+        tokens = [Sessions(store, Settings().accounts).begin(each.id, "peer") for each in accounts.all()]
+    with sqlite3.connect(path) as connection:  # as the version before wrote it
+        connection.execute("ALTER TABLE account DROP COLUMN must_change")
+        connection.execute("ALTER TABLE session DROP COLUMN by_link")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with Store(path) as store:
+        found = [Sessions(store, Settings().accounts).account(token)[0] for token in tokens]
+        assert [(each.name, each.must_change) for each in found] == [("Ada", False), ("admin", True)]
+        assert Accounts(store, Journal(store)).check("Ada", GOOD)
+        store.audit(store._connection).verify()
+
+
 # the first start
 
 
@@ -361,7 +404,8 @@ def test_the_first_start_makes_one_administrator_and_says_the_password_once(sett
     assert words[0].startswith("First start. Sign in as 'admin' with the password ")
     with Store(settings.accounts.store) as store:
         member = Accounts(store, Journal(store)).check("admin", words[0].split()[-1])
-        assert member and member.account.role is Role.ADMINISTRATOR and member.generated
+        assert member and member.account.role is Role.ADMINISTRATOR
+        assert member.generated and member.must_change
     assert first_words(settings, "http://127.0.0.1:8300/", terminal=False) == []
 
 

@@ -16,7 +16,7 @@ ROW = "tr[data-account={}]"
 
 @pytest.fixture
 def ada(office):
-    return office.accounts.add("Ada", Role.ADMINISTRATOR, None, GOOD, "test")
+    return office.accounts.add("Ada", Role.ADMINISTRATOR, None, GOOD, "test", must_change=False)
 
 
 def text(page, selector):
@@ -171,6 +171,39 @@ def test_somebody_changes_the_own_password(server, browser, ada, office):
     page.press("Enter")
     page.wait_for("document.getElementById('messages').textContent.includes('password was changed')")
     assert office.accounts.check("Ada", "another good password")
+    page.close()
+
+
+def test_a_generated_password_is_changed_before_any_page_opens(server, browser, office, artefacts):
+    office.accounts.add("admin", Role.ADMINISTRATOR, None, GOOD, "first start", generated=True)
+    page = server.open(browser, "/people", role=None, **PHONE)
+    page.wait_for("location.pathname === '/sign-in' && document.activeElement?.name === 'name'")
+    typed(page, "admin")
+    page.press("Tab")
+    typed(page, GOOD)
+    page.press("Enter")
+    page.wait_for("location.pathname === '/account' && document.activeElement?.name === 'old'")
+    page.wait_for("!document.getElementById('must-change').hidden")
+    assert text(page, "#must-change").startswith("Somebody else chose the password that you signed in with.")
+    assert not page.evaluate("document.getElementById('elsewhere').checkVisibility()")
+    assert serious_findings(page) == []
+    page.screenshot(artefacts / "pages" / "first-password-phone.png")
+    settle(page, 390)
+    page.send("Page.navigate", url=server.url + "people")  # there is no way round it
+    page.wait_for("location.pathname === '/account' && document.activeElement?.name === 'old'")
+    typed(page, GOOD)
+    for value in (GOOD, GOOD):
+        page.press("Tab")
+        typed(page, value)
+    page.press("Enter")
+    page.wait_for("document.getElementById('messages').textContent.includes('must be another password')")
+    for field in ("new", "again"):
+        page.evaluate(f"document.querySelector('[name={field}]').select()")
+        typed(page, "a password of my own")
+    page.press("Enter")
+    page.wait_for("location.pathname === '/' && document.readyState === 'complete'")
+    page.send("Page.navigate", url=server.url + "people")
+    page.wait_for("location.pathname === '/people' && document.readyState === 'complete'")
     page.close()
 
 

@@ -122,7 +122,7 @@ def guide(browser: Browser, artefacts: Path) -> Iterator[Guide]:
         with Store(settings.accounts.store) as store:
             accounts = Accounts(store, Journal(store))
             accounts.add_first(PASSWORD + " and back", "first start")
-            accounts.add(NAME, Role.ADMINISTRATOR, None, PASSWORD, FIRST)
+            accounts.add(NAME, Role.ADMINISTRATOR, None, PASSWORD, FIRST, must_change=False)
         run = Watched(Run(settings, config), directory)
         try:
             answer = run.client.post("/api/sign-in", json={"name": NAME, "password": PASSWORD})

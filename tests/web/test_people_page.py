@@ -113,9 +113,9 @@ def test_a_person_is_enrolled_and_renamed_and_erased_with_the_keyboard_alone(
     assert both_themes(page) == []
     with Gallery(office.settings.recognition.gallery) as gallery:
         last = list(gallery.audit.entries())[-1]
-        assert last.action == "removed" and last.mark.hex() in page.evaluate(
-            "document.getElementById('receipt-text').textContent"
-        )
+        receipt = page.evaluate("document.getElementById('receipt-text').textContent")
+        assert last.action == "removed" and last.mark.hex() in receipt
+        assert "key       destroyed (1)" in receipt
         assert gallery.people() == ()
     page.press("Escape")
     wait(page, "!document.getElementById('empty').hidden")

@@ -135,8 +135,9 @@ def test_a_sighting_shows_what_was_believed_before_and_after_unmasking(
         Candidate("Ada", 0.02, {"raw": 0.1, "unmasked": 0.7}, as_seen=0.02),
     )
     with Archive.open(settings.recording.folder, write=True) as archive:
-        masked = archive.put_sighting(other(3, track=800, candidates=candidates))
+        masked = archive.put_sighting(other(3, track=800, candidates=candidates, looks=4))
     found = client("reviewer").get(f"{SIGHTINGS}/{masked}").raise_for_status().json()
+    assert (found["looks"], found["no_reconstruction"]) == (4, "")
     grace, ada = found["candidates"]
     assert (grace["before"], grace["after"]) == ("93 %", "61 %") and found["counted"]
     assert (ada["before"], ada["after"]) == ("2.0 %", "2.0 %")

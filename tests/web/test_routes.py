@@ -98,6 +98,27 @@ def test_each_role_reaches_what_the_table_gives_it_and_nothing_else(gated, asks)
     assert not wrong
 
 
+@pytest.mark.parametrize("role", list(Role))
+def test_who_must_change_the_password_reaches_that_and_nothing_else(gated, opened, role):
+    office, keeper = opened
+    office.accounts.add("New", role, None, "violet anchor seventeen", "administrator")
+    token = office.sessions.begin(office.accounts.known("New").id, "127.0.0.1")
+    client = TestClient(gated, "http://127.0.0.1", headers={"x-unvizard": "page"}, follow_redirects=False)
+    client.cookies.set(keeper.cookie, token)
+    reached = {route for route in every_route(gated) if called(client, route) in (299, 101)}
+    open_to_all = {route for route, needed in NEEDED.items() if needed is None}
+    own = {"GET /account", "GET /api/account", "POST /api/account/password", "POST /api/sign-out"}
+    assert reached == open_to_all | own
+    assert {called(client, route) for route in set(NEEDED) - reached} == {403}
+    assert called(client, "GET /no-such-page") == 403
+
+    @gated.get("/api/forgotten")
+    def forgotten():
+        return SECRET
+
+    assert called(client, "GET /api/forgotten") == 403
+
+
 def test_nobody_reaches_a_camera_that_the_account_may_not_see(gated, asks):
     with_camera = [route for route in every_route(gated) if "{camera}" in route]
     assert with_camera

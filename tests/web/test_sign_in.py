@@ -29,7 +29,7 @@ GOOD = "violet anchor seventeen"
 
 @pytest.fixture
 def ada(office):
-    return office.accounts.add("Ada", Role.ADMINISTRATOR, None, GOOD, "test")
+    return office.accounts.add("Ada", Role.ADMINISTRATOR, None, GOOD, "test", must_change=False)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def sign_in(client, name="Ada", password=GOOD, **options):
 def test_a_session_begins_with_the_right_password_and_ends_with_signing_out(http_client, ada, office):
     assert http_client.get("/api/account").status_code == 401
     answer = sign_in(http_client)
-    assert answer.json() == {"name": "Ada"}
+    assert answer.json() == {"name": "Ada", "must_change_password": False}
     cookie = answer.headers["set-cookie"]
     for word in ("unvizard_session=", "HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"):
         assert word in cookie
@@ -139,7 +139,10 @@ def test_bodies_that_are_no_sign_in_are_refused_before_anything_is_hashed(http_c
 
 def test_a_one_time_link_signs_in_once(http_client, ada, office):
     token = office.sessions.link_token(ada.id)
-    assert http_client.post("/api/sign-in/once", json={"token": token}).json() == {"name": "Ada"}
+    assert http_client.post("/api/sign-in/once", json={"token": token}).json() == {
+        "name": "Ada",
+        "must_change_password": False,
+    }
     assert http_client.get("/api/account").json()["name"] == "Ada"
     again = http_client.post("/api/sign-in/once", json={"token": token})
     assert (again.status_code, again.json()["detail"].split(",")[0]) == (401, "this link was used already")
@@ -164,8 +167,52 @@ def test_changing_the_own_password_ends_all_other_sessions_and_renews_this_one(h
         assert elsewhere.get("/api/account").status_code == 401
 
 
+def test_until_a_password_that_somebody_else_chose_is_changed_every_call_is_refused_with_the_reason(
+    http_client, client, office, server
+):
+    boss = client("administrator")
+    made = boss.post("/api/accounts", json={"name": "Grace", "role": "administrator"}).json()
+    answer = sign_in(http_client, "Grace", made["password"])
+    assert answer.json() == {"name": "Grace", "must_change_password": True}
+    assert http_client.get("/api/account").json()["must_change_password"] is True
+    refused = http_client.get("/api/people")
+    assert refused.status_code == 403
+    assert refused.json()["detail"].startswith(
+        "change your password first, on the page of your account or with"
+    )
+    own = f"/api/accounts/{made['account']['id']}/password"
+    assert http_client.post(own, json={}).status_code == 403  # no way round it
+    page = http_client.get("/review", headers={"accept": "text/html"})
+    assert (page.status_code, page.headers["location"]) == (303, "/account")
+
+    def change(new):
+        body = {"old": made["password"], "new": new}
+        return http_client.post("/api/account/password", json=body)
+
+    same = change(made["password"])
+    assert (same.status_code, same.json()["detail"]) == (
+        422,
+        "new: must be another password than the one that the account has now",
+    )
+    assert http_client.get("/api/people").status_code == 403
+    assert change(GOOD).status_code == 200
+    assert http_client.get("/api/people").status_code == 200
+    assert not sign_in(http_client, "Grace").json()["must_change_password"]
+    # The boss chooses another one, and it is asked for again; the boss's own was never asked for.
+    boss.post(own, json={"password": "what the boss likes"})
+    assert sign_in(http_client, "Grace", "what the boss likes").json()["must_change_password"]
+    with httpx.Client(base_url=server.url, headers={"x-unvizard": "page"}, timeout=60) as linked:
+        token = office.sessions.link_token(made["account"]["id"])
+        answer = linked.post("/api/sign-in/once", json={"token": token})
+        assert answer.json() == {"name": "Grace", "must_change_password": False}
+        assert linked.get("/api/people").status_code == 200
+        key = linked.post("/api/keys", json={"label": "script", "role": "operator"}).json()["token"]
+    bearer = {"authorization": f"Bearer {key}"}
+    assert httpx.get(f"{server.url}api/people", headers=bearer).status_code == 200
+
+
 def test_a_change_of_the_own_role_goes_on_under_a_new_token(http_client, ada, office):
-    office.accounts.add("Grace", Role.ADMINISTRATOR, None, GOOD, "test")
+    office.accounts.add("Grace", Role.ADMINISTRATOR, None, GOOD, "test", must_change=False)
     sign_in(http_client)
     before = http_client.cookies["unvizard_session"]
     changed = http_client.put(f"/api/accounts/{ada.id}", json={"role": "reviewer", "cameras": ["gate"]})
@@ -289,7 +336,7 @@ def test_over_tls_the_session_s_cookie_never_travels_in_the_clear(tmp_path, tls)
     settings = make_settings(tmp_path, display={"port": 0, "host": "0.0.0.0", "tls": tls})
     office, keeper = open_office(settings, tmp_path)
     with closing(office), closing(keeper), closing(listen("0.0.0.0", 0)) as listener:
-        office.accounts.add("Ada", Role.ADMINISTRATOR, None, GOOD, "test")
+        office.accounts.add("Ada", Role.ADMINISTRATOR, None, GOOD, "test", must_change=False)
         files = tls_files(settings.display.tls)
         with closing(Server(create_app(office, keeper), listener, **files)) as server:
             server.start()

@@ -29,6 +29,14 @@ def bundle(
     ] = None,
     before: Annotated[float, typer.Option(help="Seconds of footage before the sighting.")] = 5.0,
     after: Annotated[float, typer.Option(help="Seconds of footage after it.")] = 10.0,
+    unblurred_footage: Annotated[
+        bool,
+        typer.Option(
+            "--unblurred-footage",
+            help="While privacy.blur_others is set: hand over the camera's own footage all the same. Everybody can be "
+            "seen in it.",
+        ),
+    ] = False,
     config: Config = None,
     folder: Folder = None,
 ) -> None:
@@ -40,11 +48,17 @@ def bundle(
     with opened(config, folder) as (archive, settings):
         try:
             needed = 2 if settings.accounts.two_persons else 1
-            export = Export(sighting, by or archive.actor, reason, before, after, needed)
+            blurred = settings.privacy.blur_others
+            who = by or archive.actor
+            export = Export(sighting, who, reason, before, after, needed, blurred, unblurred_footage)
             key = SigningKey.open(settings.signing.key)
             manifest = make_bundle(archive, export, out, key, f"unvizard {stream.__version__}")
         except (BundleError, SigningError) as error:
             fail(str(error))
     size = sum(file.size for file in manifest.files)
     typer.echo(f"{out}: {len(manifest.files)} files, {size / 1e6:.1f} MB, signed by {manifest.installation}")
+    if not export.with_footage:
+        typer.echo(
+            "privacy.blur_others is set: strangers are unrecognisable in it, and the footage was left out."
+        )
     typer.echo("It holds faces and perhaps a name: give it to nobody but the one whom it is for.")

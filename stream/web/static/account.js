@@ -8,8 +8,12 @@ async function show() {
   document.getElementById("own-name").textContent = own.name;
   document.getElementById("own-role").textContent = own.role;
   document.getElementById("own-cameras").textContent = own.cameras ? own.cameras.join(", ") || "none" : "all";
-  document.getElementById("generated").hidden = !own.generated_password;
-  form.hidden = document.getElementById("elsewhere").hidden = !own.signs_in;
+  const first = own.must_change_password;
+  document.getElementById("must-change").hidden = !first;
+  document.getElementById("generated").hidden = first || !own.generated_password;
+  form.hidden = !own.signs_in;
+  document.getElementById("elsewhere").hidden = !own.signs_in || first;
+  if (first && document.activeElement === document.body) form.elements.old.focus();
   form.elements.username.value = own.name;
   document.getElementById("end-others").disabled = own.sessions.length < 2;
   document.getElementById("sessions").replaceChildren(
@@ -31,7 +35,12 @@ form.addEventListener("submit", (event) => {
   again.setCustomValidity(wanted.value === again.value ? "" : "Both must be the same.");
   if (!form.reportValidity()) return;
   attempt(async () => {
+    const first = !document.getElementById("must-change").hidden;
     await ask("POST", "/api/account/password", { old: old.value, new: wanted.value });
+    if (first) {
+      location.assign("/");
+      return;
+    }
     form.reset();
     tell("The password was changed. All other sessions have ended.");
     await show();

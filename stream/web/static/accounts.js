@@ -19,6 +19,7 @@ function accountRow(account) {
   const tags = [];
   if (account.self) tags.push(make("span", { class: "tag dim" }, "you"));
   if (account.generated_password) tags.push(make("span", { class: "tag warn" }, "generated password"));
+  else if (account.must_change_password) tags.push(make("span", { class: "tag warn" }, "password still to be changed"));
   return make(
     "tr",
     { "data-account": account.name },

@@ -197,6 +197,7 @@ function showReceipt(erased) {
     `  person    ${each.person}`,
     `  when      ${new Date(each.at_ms).toISOString()}`,
     `  erased    ${i ? `${each.sightings} sightings, ${each.frames} frames, ${each.events} events named` : `${each.pictures} photographs`}`,
+    ...(i ? [] : [`  key       destroyed (${each.keys_destroyed})`]),
     `  log line  ${each.line}`,
     `  mark      ${each.mark}`,
     ...(each.scrubbed ? [] : ["  The bytes are overwritten as soon as nobody reads the file any more."]),

@@ -13,7 +13,7 @@ let day = null; // as the server last gave it
 let asked = 0; // counts the questions: an answer that comes late is thrown away
 
 const timeline = new Timeline(byId("timeline"), (camera, fromMs, toMs) =>
-  choose({ camera, from: fromMs, to: toMs, when: "day", page: 0, sighting: null }));
+  choose({ camera, from: fromMs, to: toMs, when: "day", page: 0, awaiting: false, sighting: null }));
 
 function read() {
   const given = new URLSearchParams(location.search);
@@ -22,7 +22,7 @@ function read() {
   return {
     day: given.get("day"),
     ...Object.fromEntries(FIELDS.map((name) => [name, given.get(name) ?? (name === "when" ? usualWhen : "")])),
-    glimpses: given.has("glimpses"), from: number("from"), to: number("to"), page: number("page") ?? 0, sighting: number("sighting"),
+    glimpses: given.has("glimpses"), awaiting: given.has("awaiting"), from: number("from"), to: number("to"), page: number("page") ?? 0, sighting: number("sighting"),
   };
 }
 
@@ -41,10 +41,11 @@ export function choose(changes, replace = false) {
 async function show(changes = chosen) {
   for (const name of FIELDS) form.elements[name].value = chosen[name];
   form.elements.glimpses.checked = chosen.glimpses;
+  byId("awaiting").setAttribute("aria-pressed", chosen.awaiting);
   if (!day || (chosen.day && chosen.day !== day.day)) await loadDay();
   showWindow();
   const onlyDetail = Object.keys(changes).every((name) => name === "sighting");
-  if (!onlyDetail) await loadList();
+  if (!onlyDetail) await Promise.all([loadList(), countAwaiting()]);
   mark();
   await showDetail(chosen.sighting, back);
 }
@@ -81,23 +82,33 @@ export function conditions() {
   return query;
 }
 
+/** How many names wait for a second person; nothing where one is enough. */
+async function countAwaiting() {
+  const found = await attempt(() => ask("GET", "/api/review/awaiting?size=0"));
+  const button = byId("awaiting");
+  button.hidden = !found || (found.needed < 2 && !chosen.awaiting);
+  if (found) button.querySelector(".count").textContent = found.total;
+}
+
 async function loadList() {
   const number = ++asked;
-  const query = conditions();
+  const query = chosen.awaiting ? new URLSearchParams() : conditions();
   query.set("page", chosen.page);
   query.set("size", SIZE);
-  query.set("glimpses", chosen.glimpses);
-  const found = await attempt(() => ask("GET", `/api/review/sightings?${query}`));
+  if (!chosen.awaiting) query.set("glimpses", chosen.glimpses);
+  const found = await attempt(() => ask("GET", `/api/review/${chosen.awaiting ? "awaiting" : "sightings"}?${query}`));
   if (!found || number !== asked) return;
   byId("likeness").hidden = true;
   const { total, page, size } = found;
-  byId("found-title").textContent = total === 1 ? "1 sighting" : `${total.toLocaleString("en").replaceAll(",", " ")} sightings`;
+  const count = total === 1 ? "1 sighting" : `${total.toLocaleString("en").replaceAll(",", " ")} sightings`;
+  byId("found-title").textContent = chosen.awaiting ? `${count} awaiting a second person` : count;
   byId("pager").hidden = total <= size;
   byId("place").textContent = `${page * size + 1} to ${Math.min(total, (page + 1) * size)}`;
   byId("newer").disabled = page === 0;
   byId("older").disabled = (page + 1) * size >= total;
   fillCards(found.sightings);
-  if (!total) byId("cards").append(make("li", { class: "dim none" }, "Nobody was seen then, with these demands."));
+  const nothing = chosen.awaiting ? "No name waits for a second person." : "Nobody was seen then, with these demands.";
+  if (!total) byId("cards").append(make("li", { class: "dim none" }, nothing));
 }
 
 /** Show sightings as cards. */
@@ -119,13 +130,16 @@ function card(each) {
   ];
   const likeness = each.similarity === undefined ? null
     : make("span", { class: "small" }, `similarity ${each.similarity.toFixed(3)}${each.same ? `, same person ${each.same}` : ""}`);
+  const proposed = each.proposed && make("span", { class: "small", title: each.proposed.note || null },
+    each.proposed.yours ? `proposed by you, ${each.proposed.when}: another has to confirm` : `proposed by ${each.proposed.account}, ${each.proposed.when}`);
   const shown = new URLSearchParams(location.search);
   shown.set("sighting", each.id);
   return make("li", {}, make("a", { href: `/review?${shown}`, "data-sighting": each.id, class: each.decision },
     picture,
     make("span", { class: "words" }, make("strong", {}, each.who), " ", make("span", { class: "dim nowrap" }, each.percent)),
-    make("span", { class: "dim small" }, `${chosen.when === "any" || each.similarity !== undefined ? `${each.day} ` : ""}${each.time} · ${each.camera} · ${each.seconds}\u00a0s`),
+    make("span", { class: "dim small" }, `${chosen.when === "any" || chosen.awaiting || each.similarity !== undefined ? `${each.day} ` : ""}${each.time} · ${each.camera} · ${each.seconds}\u00a0s`),
     likeness,
+    proposed ?? null,
     make("span", { class: "states small" }, ...states)));
 }
 
@@ -150,7 +164,7 @@ function step(days) {
 }
 
 function goto(name) {
-  if (name) choose({ day: name, from: null, to: null, page: 0, when: "day", sighting: null });
+  if (name) choose({ day: name, from: null, to: null, page: 0, when: "day", awaiting: false, sighting: null });
 }
 
 byId("cards").addEventListener("click", (event) => {
@@ -168,19 +182,20 @@ byId("older").addEventListener("click", () => choose({ page: chosen.page + 1 }))
 byId("window").querySelector("button").addEventListener("click", () => choose({ from: null, to: null, page: 0 }));
 byId("play-window").addEventListener("click", () => showFootage(chosen.camera, chosen.from, chosen.to, back));
 byId("like-photo").addEventListener("click", likePhoto);
+byId("awaiting").addEventListener("click", () => choose({ awaiting: !chosen.awaiting, page: 0, sighting: null }));
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("change", () => {
   const given = Object.fromEntries(FIELDS.map((name) => [name, form.elements[name].value.trim()]));
-  choose({ ...given, glimpses: form.elements.glimpses.checked, page: 0 });
+  choose({ ...given, glimpses: form.elements.glimpses.checked, awaiting: false, page: 0 });
 });
 form.addEventListener("reset", (event) => {
   event.preventDefault();
-  choose({ camera: "", when: "day", decision: "", person: "", mask: "", glimpses: false, from: null, to: null, page: 0 });
+  choose({ camera: "", when: "day", decision: "", person: "", mask: "", glimpses: false, awaiting: false, from: null, to: null, page: 0 });
 });
 document.addEventListener("sighting-changed", async () => {
   await loadDay();
   showWindow();
-  if (byId("likeness").hidden) await loadList();
+  if (byId("likeness").hidden) await Promise.all([loadList(), countAwaiting()]);
 });
 addEventListener("popstate", () => {
   chosen = read();

@@ -92,7 +92,7 @@ function actions(found, back) {
     button("Evidence bundle…", () => askForBundle(found)),
     button("Export a clip…", () => askForClip(found.camera, found.first_ms, found.last_ms), found.recorded),
     button("Who looks like this", () => likeSighting(found), found.searchable),
-    found.pictures.includes("look") ? make("a", { class: "button", href: `/people?sighting=${found.id}` }, "Enrol from this…") : null);
+    found.pictures.includes("look") && (found.person || !found.blurred) ? make("a", { class: "button", href: `/people?sighting=${found.id}` }, "Enrol from this…") : null);
 }
 
 /** Change something of the sighting, show it as it then is, and go on where the person was. */
@@ -109,15 +109,22 @@ function pictures(found) {
   const figure = (kind, alt, title, text, look = "") => make("figure", { class: look },
     make("div", { class: "frame" }, make("img", { src: source(kind), alt })),
     make("figcaption", { class: "small" }, make("strong", {}, title), ` ${text}`));
+  const looks = found.looks > 1 ? `, from ${found.looks} looks; soft and pale where they differ` : "";
   const has = (kind) => found.pictures.includes(kind);
   const shownPictures = [
-    has("look") ? figure("look", "The face as it was seen", "Best look.", "Cut from a frame as it was.") : null,
+    has("look") ? figure("look", found.blurred && !found.person ? "A face made unrecognisable" : "The face as it was seen", "Best look.", lookWords(found)) : null,
     has("original") ? figure("original", "The upper half of the face", "Upper face alone.", "What a mask leaves to be seen.", "upper") : null,
     has("original") ? figure("original", "The masked face, upright", "Original.", "What the camera saw, turned upright.") : null,
     has("reconstruction")
-      ? figure("reconstruction", found.caption, `${found.caption}.`, "What is inside the line was painted by a network.", "guessed guess") : null,
+      ? figure("reconstruction", found.caption, `${found.caption}.`, `What is inside the line was painted by a network${looks}.`, "guessed guess") : null,
   ];
-  return make("div", { class: "pictures" }, ...shownPictures);
+  return make("div", {}, make("div", { class: "pictures" }, ...shownPictures),
+    found.no_reconstruction ? make("p", { class: "dim small" }, `${has("reconstruction") ? "No newer reconstruction" : "No reconstruction"}: ${found.no_reconstruction}.`) : null);
+}
+
+function lookWords(found) {
+  if (!found.blurred) return "Cut from a frame as it was.";
+  return found.person ? "What is around the face is blurred: others may be there." : "Blurred: nobody enrolled was recognised.";
 }
 
 function candidates(found) {

@@ -17,10 +17,11 @@ export function filled(dialog) {
 
 export async function askForBundle(found) {
   const dialog = document.getElementById("bundle-dialog");
+  document.getElementById("bundle-blurred").hidden = !found.blurred;
   const given = await filled(dialog);
   if (!given) return;
   await start("/api/review/bundles", {
-    sighting: found.id, reason: given.get("reason"), before_s: Number(given.get("before_s")), after_s: Number(given.get("after_s")),
+    sighting: found.id, unblurred_footage: given.has("unblurred_footage"), reason: given.get("reason"), before_s: Number(given.get("before_s")), after_s: Number(given.get("after_s")),
   });
   dialog.querySelector("form").reset();
 }

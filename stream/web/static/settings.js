@@ -1,4 +1,5 @@
 // Every setting with its explanation; a change is checked as it is made, and saved when one says so.
+import { restartStages } from "./restart.js";
 import { ask, attempt, make, tell } from "./shell.js";
 
 const byId = (id) => document.getElementById(id);
@@ -13,13 +14,28 @@ async function load() {
   byId("file").textContent = known.file ?? "started without --config, so nothing can be saved";
   byId("problem").hidden = !known.problem;
   byId("problem").textContent = known.problem && `The file cannot be used as it is, and the next start will refuse it: ${known.problem}`;
-  byId("waiting").hidden = !known.waits_for_start.length;
-  byId("waiting").textContent = `In the file, and in effect when Unvizard is started the next time: ${known.waits_for_start.join(", ")}`;
+  await showWaiting();
   byId("form").replaceChildren(...known.sections.map(section));
   byId("sections").replaceChildren(...known.sections.map((each) => make("a", { href: `#part-${each.name}` }, each.name)));
   find();
   count();
   if (known.file) await past();
+}
+
+/** What is in the file and not in effect: by starting the stages again, or only with the whole program. */
+async function showWaiting() {
+  const restart = await attempt(() => ask("GET", "/api/restart"));
+  if (!restart) return;
+  const soon = restart.possible ? restart.takes_effect : [];
+  const rest = known.waits_for_start.filter((path) => !soon.includes(path));
+  const sentences = [
+    soon.length ? `In the file, and in effect when the stages are started again: ${soon.join(", ")}.` : "",
+    rest.length ? `In the file, and in effect when Unvizard itself is started the next time: ${rest.join(", ")}.` : "",
+  ].filter(Boolean);
+  byId("waiting").hidden = !sentences.length;
+  byId("waiting").replaceChildren(...sentences.map((sentence) => make("p", {}, sentence)));
+  byId("restart").hidden = !restart.possible;
+  byId("restart").classList.toggle("main", soon.length > 0);
 }
 
 function section(each) {
@@ -174,13 +190,24 @@ function find() {
   }
 }
 
+byId("restart").addEventListener("click", () => attempt(async () => {
+  const status = byId("restarting");
+  const done = await restartStages((sentence, state) => {
+    byId("restart").disabled = true;
+    status.hidden = false;
+    status.className = `notice ${state}`;
+    status.textContent = sentence;
+  });
+  byId("restart").disabled = false;
+  if (done && !changes.size) await load();
+}));
 byId("wanted").addEventListener("input", find);
 byId("drop").addEventListener("click", load);
 byId("form").addEventListener("submit", (event) => event.preventDefault());
 byId("save").addEventListener("click", async () => {
   const done = await send("PUT", "/api/settings");
   if (!done) return;
-  tell("Saved. It is in effect when Unvizard is started the next time.");
+  tell("Saved. It is not in effect yet: what it takes is said above.");
   await load();
 });
 addEventListener("beforeunload", (event) => changes.size && event.preventDefault());

@@ -9,8 +9,8 @@ async function enter(path, body) {
   button.disabled = true;
   problem.hidden = true;
   try {
-    await ask("POST", path, body);
-    location.replace("/");
+    const { must_change_password: first } = await ask("POST", path, body);
+    location.replace(first ? "/account" : "/");
   } catch (error) {
     problem.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
     problem.hidden = false;
