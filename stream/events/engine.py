@@ -29,6 +29,7 @@ from stream.events.watch import Met, Watch, same_ones
 from stream.events.webhook import WebHookChannel
 from stream.messages import EngineInfo, FaceLook, FrameResult, InferenceStatus
 from stream.moments import iso
+from stream.stills import veiled_picture
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,9 @@ class EventEngine:
         self._blind = _blind(settings)
         self._engines: dict[str, EngineInfo] = {}
         self._epoch = 0
-        self._wanted: dict[tuple[str, int], tuple[list[str], int]] = {}
+        self._wanted: dict[tuple[str, int], tuple[list[Event], int]] = {}
         """Events that lack a picture, by camera and track, and until when (wall) they wait for it."""
+        self._blur_others = settings.privacy.blur_others
         self._shelf = Shelf(archive, run, self._rules)
         self._remember()
         targets: list[WebHook | Mqtt] = [*settings.events.web_hooks, *settings.events.mqtt]
@@ -88,7 +90,7 @@ class EventEngine:
             wants_picture = met.rule.snapshot and event.snapshot is None
             if self._keeper.put(event, met.seen.wall_ns, wants_picture) and wants_picture:
                 until_ns = time.time_ns() + int(PICTURE_WITHIN_S * 1e9)
-                self._wanted.setdefault((event.camera, met.track.track), ([], until_ns))[0].append(event.id)
+                self._wanted.setdefault((event.camera, met.track.track), ([], until_ns))[0].append(event)
             log.info("event %s at camera %s", event.id, event.camera)
             if self.trigger is not None:
                 self.trigger(event.camera, met.seen.wall_ns, event.rule)
@@ -97,7 +99,8 @@ class EventEngine:
         """Take in a better picture of a track, for the snapshots of its events."""
         self._watch.look(look)
         for event in self._wanted.pop((look.camera, look.track), ((), 0))[0]:
-            self._keeper.add_picture(event, _snapshot(look))
+            if snapshot := self._snapshot(look, event.sighting):
+                self._keeper.add_picture(event.id, snapshot)
 
     def turn(self, now_wall_ns: int) -> None:
         """What has to be done whether anything comes or not; call it about once a second."""
@@ -163,8 +166,15 @@ class EventEngine:
                 generator=generator.model_sha256 if generator else "",
                 engines=self._engines,
             ),
-            snapshot=_snapshot(track.look) if met.rule.snapshot and track.look else None,
+            snapshot=self._snapshot(track.look, seen) if met.rule.snapshot and track.look else None,
         )
+
+    def _snapshot(self, look: FaceLook, sighting: EventSighting) -> Snapshot | None:
+        """The picture, with strangers made unrecognisable where privacy.blur_others asks for it."""
+        jpeg: bytes | None = look.picture_jpeg
+        if self._blur_others:
+            jpeg = veiled_picture("look", look.picture_jpeg, sighting.person is not None)
+        return Snapshot(time=iso(look.wall_ns), jpeg=jpeg) if jpeg else None
 
     def _remember(self) -> None:
         """Of whom a process before this one has spoken, so that starting again repeats nothing."""
@@ -203,7 +213,3 @@ def _channel(target: WebHook | Mqtt, archive: Archive) -> Channel:
         return WebHookChannel(target)
     whose = f"{socket.gethostname()}:{archive.folder.resolve()}:{target.name}"
     return MqttChannel(target, f"unvizard-{hashlib.blake2b(whose.encode(), digest_size=6).hexdigest()}")
-
-
-def _snapshot(look: FaceLook) -> Snapshot:
-    return Snapshot(time=iso(look.wall_ns), jpeg=look.picture_jpeg)

@@ -13,7 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 from event_helpers import (
     NOON_NS,
@@ -25,11 +27,13 @@ from event_helpers import (
     seen,
     settings_with,
 )
+from numpy.typing import NDArray
 
 import stream
 from engines.masks.state import MaskState
 from stream.archive.archive import Archive
 from stream.archive.incidents import Event as KeptEvent
+from stream.config import Privacy
 from stream.events.channel import Backoff
 from stream.events.document import Event, from_json, schema
 from stream.events.engine import EventEngine
@@ -147,6 +151,39 @@ def test_a_snapshot_is_the_picture_that_was_there_or_comes_soon_after(start: Sta
     assert kept == shown
 
 
+def test_with_blur_others_a_snapshot_shows_no_stranger_and_of_somebody_enrolled_the_face_alone(
+    archive: Archive,
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (24, 24, 3)).astype(np.uint8)
+    face_jpeg = cv2.imencode(".jpg", cv2.resize(noise, (240, 240), interpolation=cv2.INTER_NEAREST))[
+        1
+    ].tobytes()
+    with receiver() as at:
+        rules = [{"name": "r", "dwell_s": 0, "send_to": ["hook"], "snapshot": True}]
+        settings = settings_with(archive.folder, rules=rules, web_hooks=[{"name": "hook", "url": at.url}])
+        settings = settings.model_copy(update={"privacy": Privacy(blur_others=True)})
+        engine = EventEngine(settings, archive, 1, None, backoff=Backoff(0.02, 0.1))
+        try:
+            engine.see(seen(face(1)))
+            engine.look(picture(1, jpeg=face_jpeg))
+            eventually(lambda: len(at.taken) == 1, "delivered")
+            engine.see(seen(face(2, "Ada Lovelace"), at_s=1.0))
+            engine.look(picture(2, jpeg=face_jpeg))
+            eventually(lambda: len(at.taken) == 2, "delivered")
+        finally:
+            engine.close()
+    before = pixels(face_jpeg)
+    stranger, ada = (pixels(base64.b64decode(event["snapshot"]["jpeg"])) for event in at.taken)
+    middle = np.s_[100:140, 100:140]
+    assert stranger[middle].std() < 0.5 * before[middle].std()
+    assert np.abs(ada[middle] - before[middle]).mean() < 8
+    assert ada[:20].std() < 0.5 * before[:20].std()
+
+
+def pixels(jpeg: bytes) -> NDArray[np.float32]:
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(np.float32)
+
+
 def test_an_event_does_not_get_the_picture_of_a_track_that_another_inference_process_counts_alike(
     start: Start, archive: Archive
 ) -> None:
@@ -217,6 +254,7 @@ from stream.events.channel import Backoff
 from stream.events.engine import EventEngine
 from stream.archive.archive import Archive
 from stream.archive.incidents import Event as KeptEvent
+from stream.config import Privacy
 
 folder, url, first = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 hooks = [{"name": "hook", "url": url}]
