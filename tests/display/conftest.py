@@ -3,7 +3,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from browser import Browser, executable
 from producer import Producer, settings
 
 from stream.display.stage import Overlay
@@ -36,20 +35,3 @@ def start_overlay(directory: Path) -> Iterator[Callable[[str], Overlay]]:
             return stack.enter_context(closing(Overlay(settings("gate"), directory, delivery)))
 
         yield make
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if not executable():
-        pytest.skip("no Chromium on this machine")
-    made = Browser(tmp_path_factory.mktemp("profile"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="session")
-def artefacts() -> Path:
-    """Where pictures for people are kept."""
-    made = Path(__file__).parents[2] / "artefacts"
-    made.mkdir(exist_ok=True)
-    return made

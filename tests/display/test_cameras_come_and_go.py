@@ -5,12 +5,12 @@ import time
 
 import httpx
 import pytest
-from browser import until
 from producer import face, running_stage, settings
 from websockets.sync.client import connect
 
 from stream.config import parse
 from stream.display.stage import REMOVED
+from tools.browser import until
 from tools.demo.clip import cached_clip
 from tools.rtsp.server import RtspServer
 

@@ -11,7 +11,6 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from browser import until
 from msgspec.structs import replace
 from producer import face, running_stage, settings
 
@@ -22,6 +21,7 @@ from stream.fault import Fault
 from stream.messages import CameraState, CameraStatus, FrameReady, FrameResult, StageStatus
 from stream.overlay import NAMED, UNKNOWN
 from stream.ring import FrameRing
+from tools.browser import until
 
 SECOND = 1_000_000_000
 

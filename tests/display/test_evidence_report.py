@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from browser import Browser
+from tools.browser import Browser
 
 sys.path.append(str(Path(__file__).parents[1] / "stream"))
 from evidence_helpers import fill, make_clip

@@ -8,13 +8,13 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from browser import until
 from producer import Producer, face, running_stage, settings
 
 from engines.alignment import FACE_SIZE
 from engines.masks.state import MaskState
 from stream.messages import CameraState, Candidate
 from stream.overlay import NAMED, NAMED_MASKED
+from tools.browser import until
 
 LARGE = """document.querySelector('[data-camera="gate"] canvas')"""
 

@@ -5,7 +5,6 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from browser import until
 from producer import face, running_stage, settings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -13,6 +12,7 @@ from websockets.sync.client import connect
 from engines.masks.state import MaskState
 from stream.display.viewers import WIDTHS, Wish
 from stream.messages import Candidate
+from tools.browser import until
 
 
 @pytest.fixture

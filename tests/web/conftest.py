@@ -9,7 +9,6 @@ from starlette.testclient import TestClient
 sys.path.append(str(Path(__file__).parents[1] / "display"))
 sys.path.append(str(Path(__file__).parent))
 
-from browser import Browser, executable
 from offices import RunningServer, signed_in
 from offices import settings as make_settings
 
@@ -73,20 +72,3 @@ def server(opened: tuple[Office, object]) -> Iterator[RunningServer]:
     """The application on a real port. server.url; server.open(browser, path, role) opens a page signed in."""
     with closing(RunningServer(*opened)) as made:
         yield made
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if not executable():
-        pytest.skip("no Chromium on this machine")
-    made = Browser(tmp_path_factory.mktemp("profile"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="session")
-def artefacts() -> Path:
-    """Where pictures for people are kept."""
-    made = Path(__file__).parents[2] / "artefacts"
-    made.mkdir(exist_ok=True)
-    return made

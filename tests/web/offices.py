@@ -8,14 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from browser import Browser, Page
-
 from stream.config import Settings, parse
 from stream.display.server import Server, address, listen
 from stream.web.accounts import packed
 from stream.web.app import create_app
 from stream.web.keeper import EverybodyHere, WhoSignedIn
 from stream.web.office import Office
+from tools.browser import Browser, Page
 
 
 def settings(folder: Path, **sections: dict[str, Any]) -> Settings:

@@ -23,10 +23,10 @@ from tools.client_example import Client, Refused
 
 sys.path.append(str(Path(__file__).parents[1] / "stream"))
 
-from browser import until
 from evidence_helpers import PERSON, fill, make_clip
 
 from engines.signing import SigningKey
+from tools.browser import until
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
 

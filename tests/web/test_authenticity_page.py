@@ -18,7 +18,6 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from browser import Browser, Page, until
 from numpy.typing import NDArray
 from offices import RunningServer, serious_findings, signed_in
 from offices import settings as make_settings
@@ -32,6 +31,7 @@ from stream.web.journal import Filter
 from stream.web.office import Office
 from stream.web.opening import open_office
 from stream.web.workshop import MOST_UPLOADED
+from tools.browser import Browser, Page, until
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
 LANDMARKS = np.array([[205, 101], [247, 103], [225, 129], [201, 140], [245, 141]], np.float32)

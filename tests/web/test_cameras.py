@@ -5,11 +5,11 @@ import threading
 from contextlib import closing
 
 import pytest
-from browser import until
 from offices import settings as make_settings
 
 from stream.web.camera_list import CameraList
 from stream.web.office import Office
+from tools.browser import until
 from tools.demo.clip import cached_clip
 from tools.rtsp.server import RtspServer
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Browser, until
 from numpy.typing import NDArray
 from offices import RunningServer, serious_findings
 from starlette.testclient import TestClient
@@ -24,6 +23,7 @@ from stream.config import Recognition, Settings
 from stream.own_faces import OwnFaces, measure
 from stream.web.evaluate_report import report, verdict
 from stream.web.office import Office
+from tools.browser import Browser, until
 from tools.demo.enrolled import enrol
 
 PEOPLE, EACH = 30, 3

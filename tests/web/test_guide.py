@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import yaml
-from browser import Browser, Page, until
 from PIL import Image
 from watched import Watched
 
@@ -27,6 +26,7 @@ from stream.web.account import Role
 from stream.web.accounts import FIRST, Accounts
 from stream.web.journal import Journal
 from stream.web.store import Store
+from tools.browser import Browser, Page, until
 from tools.demo.clip import cached_clip
 from tools.demo.command import CONFIG
 from tools.demo.enrolled import PICTURES, enrol

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browser import Browser, until
 from offices import serious_findings
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from watched import PATIENCE_S, Watched, watched_run
 
 from stream import log_lines
+from tools.browser import Browser, until
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from browser import until
 from producer import Producer, face
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from engines.masks.state import MaskState
+from tools.browser import until
 
 
 class OverlayProcess:

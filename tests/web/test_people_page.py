@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from browser import Browser, Page, until
 from offices import RunningServer, serious_findings
 
 from engines.recognition.gallery import Gallery
 from stream.web.office import Office
+from tools.browser import Browser, Page, until
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
 READY = "'ready' in document.documentElement.dataset"

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import until
 from httpx import Response
 from PIL import Image
 from starlette.testclient import TestClient
@@ -24,6 +23,7 @@ from stream.archive.archive import Archive
 from stream.archive.sightings import Sighting
 from stream.web.office import Office
 from stream.web.workshop import MOST_UPLOADED
+from tools.browser import until
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
 OBAMA, AGAIN, BIDEN = ((PICTURES / name).read_bytes() for name in ("obama.jpg", "obama3.jpg", "biden.jpg"))

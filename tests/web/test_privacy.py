@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from browser import until
 from numpy.typing import NDArray
 from offices import settings as make_settings
 from producer import face
@@ -23,6 +22,7 @@ from stream.config import ConfigError, Settings, parse
 from stream.display.cards import Cards
 from stream.display.views import CameraView
 from stream.messages import FaceCard, FrameReady, FrameResult, TrackedFace
+from tools.browser import until
 from tools.demo.enrolled import enrol
 
 WIDTH, HEIGHT = 640, 360

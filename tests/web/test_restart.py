@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from browser import Browser, until
 from offices import serious_findings
 from starlette.testclient import TestClient
 from watched import PATIENCE_S, Watched
@@ -24,6 +23,7 @@ from stream.web.office import Office
 from stream.web.restarting import Restart
 from stream.web.settings_file import SettingsFile
 from stream.web.store import Store
+from tools.browser import Browser, until
 from tools.demo.clip import cached_clip
 from tools.rtsp.server import RtspServer
 

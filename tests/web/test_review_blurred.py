@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from browser import Browser, until
 from numpy.typing import NDArray
 from offices import RunningServer, serious_findings
 from offices import settings as make_settings
@@ -21,6 +20,7 @@ from stream.archive.archive import Archive
 from stream.config import Settings
 from stream.web.journal import Filter
 from stream.web.office import Office
+from tools.browser import Browser, until
 
 Client = Callable[..., TestClient]
 FILES = "/api/review/files"

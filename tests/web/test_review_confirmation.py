@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from browser import Browser, until
 from offices import RunningServer, serious_findings
 from offices import settings as make_settings
 from reviewed import PERSON, fill_archive, other
@@ -18,6 +17,7 @@ from engines.recognition.audit import Action
 from stream.archive.archive import Archive
 from stream.config import Settings
 from stream.web.office import Office
+from tools.browser import Browser, until
 
 Client = Callable[..., TestClient]
 

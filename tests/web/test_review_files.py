@@ -14,7 +14,6 @@ from typing import Any
 
 import av
 import pytest
-from browser import until
 from offices import settings as make_settings
 from reviewed import CAMERA, MS, PERSON, fill_archive, wall_ns
 from starlette.testclient import TestClient
@@ -25,6 +24,7 @@ from stream.web.account import Account, Role
 from stream.web.jobs import Jobs, Progress, TooManyJobs
 from stream.web.journal import Filter
 from stream.web.office import Office
+from tools.browser import until
 
 Client = Callable[..., TestClient]
 FILES = "/api/review/files"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import Browser, Page, until
 from offices import RunningServer, serious_findings
 from reviewed import CAMERA, FIRST, MS, PERSON, fill_archive, wall_ns
 
 from stream.config import Settings
 from stream.web.office import Office
+from tools.browser import Browser, Page, until
 
 
 @pytest.fixture

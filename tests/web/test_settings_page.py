@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from browser import Browser, until
 from offices import RunningServer, serious_findings
 from starlette.testclient import TestClient
 
@@ -19,6 +18,7 @@ from stream.web.office import Office
 from stream.web.settings_file import SettingsFile
 from stream.web.settings_form import fields, form
 from stream.web.settings_text import changed
+from tools.browser import Browser, until
 
 HAND_WRITTEN = """# our shop
 cameras:

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from browser import until
 from PIL import Image
 
 from engines.masks.synthesis import draw_mask
 from engines.recognition.photo import Refused
 from stream.config import Settings
 from stream.web.workshop import MOST_UPLOADED, Workshop, WorkshopBusy, WorkshopError
+from tools.browser import until
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
 OBAMA = (PICTURES / "obama.jpg").read_bytes()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from browser import until
 from offices import settings as make_settings
 
 from stream.run_directory import RunDirectory
 from stream.supervisor import Run, Supervisor
+from tools.browser import until
 from tools.demo.clip import cached_clip
 from tools.rtsp.server import RtspServer
 
