@@ -225,6 +225,22 @@ def show(network: nn.Module, pool: Pool, path: Path) -> None:
     cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1]))
 
 
+def _loaded(checkpoint: Path, network: Network, rate: float) -> Training:
+    """Raises typer.BadParameter."""
+    training = Training.fresh(network, rate)
+    try:
+        training.load(checkpoint)
+    except FileNotFoundError:
+        raise typer.BadParameter(
+            f"--begin-with: must be a checkpoint, found nothing at {checkpoint}"
+        ) from None
+    except RuntimeError:
+        raise typer.BadParameter(
+            f"--network: must be what {checkpoint} was begun with, found {network}"
+        ) from None
+    return training
+
+
 def main(
     index: Annotated[Path, typer.Option(help="CSV of faces with landmarks (tools/learning/faces.py)")] = Path(
         "faces/index.csv"
@@ -248,6 +264,10 @@ def main(
     critic_from: Annotated[
         float, typer.Option(help="Share of the time after which the PatchGAN joins; 1: never")
     ] = 0.45,
+    begin_with: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint of another run to begin with; the schedule is begun anew"),
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of torch")] = 2,
     export_only: Annotated[bool, typer.Option("--export", help="Only write the checkpoint as ONNX")] = False,
     out: Annotated[
@@ -276,13 +296,11 @@ def main(
         )
     )
     if checkpoint.is_file():
-        training = Training.fresh(network, rate)
-        try:
-            training.load(checkpoint)
-        except RuntimeError:
-            raise typer.BadParameter(
-                f"--network: must be what {checkpoint} was begun with, found {network}"
-            ) from None
+        training = _loaded(checkpoint, network, rate)
+    elif begin_with:
+        training = _loaded(begin_with, network, rate)
+        training.generator.load_state_dict(training.average.state_dict())
+        training.seconds, training.checks = 0.0, []
     else:
         training = Training.fresh(network, rate, mean_face(faces[:1000]))
     if drawer is not None:

@@ -40,6 +40,11 @@ def test_a_generator_is_trained_resumed_and_exported(tmp_path, network):
     assert steps[1] > steps[0] > 0
     composite, mask = open_file(tmp_path / "unmask.onnx")(np.zeros((3, 3, 128, 128), np.float32))
     assert composite.shape == (3, 3, 128, 128) and mask.shape == (3, 1, 128, 128)
+    options += ["--begin-with", tmp_path / "run" / "unmask.pt", "--minutes", 0.01]
+    on = run(*common, *options, "--work", tmp_path / "second")
+    assert (
+        int(on.stdout.split("after ")[1].split()[0]) > steps[1]
+    )  # the weights' steps; its own schedule had not begun
     assert (mask > 0.99).all() or network != "autoencoder"  # it paints everything
     if network == "autoencoder":
         other = run(*common[:-1], "unet", *options)
