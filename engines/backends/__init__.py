@@ -53,8 +53,8 @@ _SLOW = ("tensorrt",)
 
 _NARROW = ("unmask", "sface", "sface-masked", "landmarks", "maskstate", "gender")
 """Networks that "auto" runs in bf16 on a processor that computes in it: .62 of the time, and nothing lost that counts
-(python -m tools.benchmark precision). The detectors stay in float32: in bf16 they find other faces than the reference;
-so does authenticity, whose probabilities move by up to .03.
+(python -m tools.benchmark precision). The detectors stay in float32, in which they are held to their reference: P-Net
+finds other faces in bf16. Authenticity too: its probabilities move by up to .03.
 """
 
 
