@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, face_transform
-from engines.backends import Engine, open_engine
+from engines.backends import Engine
 from engines.detection.detectors import networks_of
 from engines.masks.authenticity import CROP_SIZE, AuthenticityClassifier, crop
 from engines.masks.state import MaskState, MaskStateClassifier
@@ -21,6 +21,7 @@ from engines.masks.state import crop as mask_crop
 from engines.models import prepare
 from engines.recognition.photo import Photo, Refused, photo_of
 from engines.unmasking.inspection import Inspection, inspect_photo, sentences
+from stream.chosen_engines import open_engines
 from stream.config import Settings
 from stream.networks import open_detector
 from stream.overlay import percent
@@ -133,11 +134,7 @@ class Judge:
         """With engines of its own. Raises ModelError, EngineError."""
         chosen = settings.engines
         models = prepare(chosen.cache, networks_needed(settings))
-        opened = {
-            name: open_engine(model, chosen.backend, chosen.precision, chosen.threads, chosen.cache)
-            for name, model in models.items()
-        }
-        return cls(settings, opened)
+        return cls(settings, open_engines(chosen, models))
 
     def judge(self, data: bytes) -> Verdict:
         """The verdict about a picture file's content. Raises engines.recognition.photo.Refused for anything else."""

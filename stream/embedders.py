@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engines.backends import Engine, open_engine
+from engines.backends import Engine
 from engines.models import prepare
 from engines.recognition.embedder import SFace
 from engines.recognition.evidence import EvidenceMaker
+from stream.chosen_engines import open_engines
 from stream.config import Engines
 
 EMBEDDERS = ("sface", "sface-masked")
@@ -21,9 +22,4 @@ def evidence_of(opened: Mapping[str, Engine]) -> EvidenceMaker:
 def open_evidence(chosen: Engines) -> EvidenceMaker:
     """The same with engines of its own. Raises ModelError, EngineError."""
     models = prepare(chosen.cache, EMBEDDERS)
-    return evidence_of(
-        {
-            name: open_engine(model, chosen.backend, chosen.precision, chosen.threads, chosen.cache)
-            for name, model in models.items()
-        }
-    )
+    return evidence_of(open_engines(chosen, models))

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends import Engine, open_engine
+from engines.backends import Engine
 from engines.detection.detectors import networks_of
 from engines.masks.state import MaskStateClassifier, crop
 from engines.models import prepare
 from engines.recognition.enrolment import Enroller
+from stream.chosen_engines import open_engines
 from stream.config import Settings
 from stream.embedders import EMBEDDERS, evidence_of
 from stream.networks import open_detector
@@ -24,10 +25,7 @@ def open_for_photographs(
     """An engine for each, on the runtime that the settings choose. Raises ModelError, EngineError."""
     engines = settings.engines
     names = (*networks_of(settings.detection.detector), "landmarks", "maskstate", *EMBEDDERS)
-    return {
-        name: open_engine(model, engines.backend, engines.precision, engines.threads, engines.cache)
-        for name, model in prepare(engines.cache, names, progress).items()
-    }
+    return open_engines(engines, prepare(engines.cache, names, progress))
 
 
 def enroller_of(settings: Settings, opened: Mapping[str, Engine]) -> Enroller:

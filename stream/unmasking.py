@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, face_transform, warp
-from engines.backends import Engine, open_engine
+from engines.backends import Engine
 from engines.detection.detectors import networks_of
 from engines.detection.landmarks import LandmarkRefiner
 from engines.masks.state import STATES, MaskState, MaskStateClassifier, crop
@@ -19,6 +19,7 @@ from engines.unmasking.claim import Signer
 from engines.unmasking.generator import Unmasker
 from engines.unmasking.mark import marked_png, sheet_png
 from engines.unmasking.refusal import refusal
+from stream.chosen_engines import open_engines
 from stream.config import Settings
 from stream.inference_stage import open_signer
 from stream.networks import open_detector
@@ -62,11 +63,7 @@ class PictureUnmasker:
         models = prepare(chosen.cache, names)
         if settings.unmasking.generator:
             models["unmask"] = from_file("unmask", settings.unmasking.generator)
-        opened = {
-            name: open_engine(model, chosen.backend, chosen.precision, chosen.threads, chosen.cache)
-            for name, model in models.items()
-        }
-        return cls(settings, opened)
+        return cls(settings, open_engines(chosen, models))
 
     def unmask(self, pixels: NDArray[np.uint8]) -> list[UnmaskedFace]:
         """The faces of a photograph, uint8 RGB [H, W, 3], from left to right."""

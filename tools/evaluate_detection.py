@@ -25,11 +25,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.backends import EngineError, open_engine
+from engines.backends import EngineError
 from engines.detection.detectors import DETECTORS, Detector, networks_of
 from engines.detection.landmarks import LandmarkRefiner
 from engines.faces import Faces
 from engines.models import ModelError, prepare
+from stream.chosen_engines import open_engines
 from stream.config import ConfigError, Settings, load
 from stream.networks import open_detector
 from tools.benchmarks.report import machine, spread, versions
@@ -143,10 +144,7 @@ def evaluate_detection(
 def _open(settings: Settings, names: Sequence[str], min_face: int) -> dict[str, Detector]:
     chosen = settings.engines
     models = prepare(chosen.cache, sorted({network for name in names for network in networks_of(name)}))
-    opened = {
-        name: open_engine(model, chosen.backend, chosen.precision, chosen.threads, chosen.cache)
-        for name, model in models.items()
-    }
+    opened = open_engines(chosen, models)
     detection = settings.detection
     return {
         name: open_detector(detection.model_copy(update={"detector": name}), opened, min_face)
@@ -157,9 +155,8 @@ def _open(settings: Settings, names: Sequence[str], min_face: int) -> dict[str, 
 def _refined(settings: Settings, detectors: Mapping[str, Detector]) -> Refined:
     """The last of the detectors, its landmarks refined."""
     chosen = settings.engines
-    model = prepare(chosen.cache, ["landmarks"])["landmarks"]
-    engine = open_engine(model, chosen.backend, chosen.precision, chosen.threads, chosen.cache)
-    return Refined(list(detectors.values())[-1], LandmarkRefiner(engine))
+    opened = open_engines(chosen, prepare(chosen.cache, ["landmarks"]))
+    return Refined(list(detectors.values())[-1], LandmarkRefiner(opened["landmarks"]))
 
 
 def _find(

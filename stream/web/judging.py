@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engines.backends import Engine, open_engine
+from engines.backends import Engine
 from engines.models import prepare
 from engines.recognition.photo import Refused
 from stream.authenticity import Judge, Verdict, networks_needed
+from stream.chosen_engines import open_engines
 from stream.config import Settings
 from stream.web.looking import FaceJudged, Judged, Look
 
@@ -48,10 +49,7 @@ class Judging:
         if self._judge is None:
             chosen = self._settings.engines
             missing = [name for name in networks_needed(self._settings) if name not in self._opened]
-            for name, model in prepare(chosen.cache, missing).items():
-                self._opened[name] = open_engine(
-                    model, chosen.backend, chosen.precision, chosen.threads, chosen.cache
-                )
+            self._opened |= open_engines(chosen, prepare(chosen.cache, missing))
             self._judge = Judge(self._settings, self._opened)
         return self._judge
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.backends import open_engine
 from engines.detection.detectors import networks_of
 from engines.models import prepare
 from engines.recognition.photo import read_photo
+from stream.chosen_engines import open_engines
 from stream.config import Settings
 from stream.likeness import FaceMeasurer, Likeness, MeasuredFace
 
@@ -21,8 +21,4 @@ def measure_face(path: Path, settings: Settings) -> MeasuredFace:
     models = prepare(
         engines.cache, (*networks_of(settings.detection.detector), "landmarks", "maskstate", "sface")
     )
-    opened = {
-        name: open_engine(model, engines.backend, engines.precision, engines.threads, engines.cache)
-        for name, model in models.items()
-    }
-    return FaceMeasurer(settings, opened).measure(photo)
+    return FaceMeasurer(settings, open_engines(engines, models)).measure(photo)
