@@ -190,6 +190,7 @@ class Display(_Strict):
     port: Annotated[int, Field(ge=0, le=65535)] = 8300
     tls: Tls | None = None
     jpeg_quality: Annotated[int, Field(ge=30, le=100)] = 80
+    video: Literal["auto", "always", "never"] = "auto"
 
     @property
     def this_machine_only(self) -> bool:

@@ -7,7 +7,8 @@ import queue
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import msgspec
@@ -15,24 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 import stream
+from stream.config import Display
 from stream.display.cards import Cards
-from stream.display.viewers import Offer, Viewers
+from stream.display.viewers import Offer, Viewer, Viewers
 from stream.display.views import CameraView, View
 from stream.overlay import colour, remark, title
 from stream.report import Report
+
+if TYPE_CHECKING:
+    from stream.display.video import VideoStreams
 
 
 class Board:
     """Everything both threads share. The overlay writes; what handlers read is replaced whole, never changed."""
 
-    def __init__(self, cameras: tuple[str, ...], jpeg_quality: int, blur_others: bool = False) -> None:
+    def __init__(self, cameras: tuple[str, ...], display: Display, blur_others: bool = False) -> None:
         """blur_others: pictures show nobody who is not recognised as somebody enrolled."""
         self._blur_others = blur_others
+        self._video = display.video
         self.cameras: Mapping[str, CameraView] = {}
         self.cards = Cards(named_only=blur_others)
         self.viewers = Viewers()
         self.state = b"{}"
-        self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
+        self._videos: VideoStreams | None = None
+        self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, display.jpeg_quality]
         self.follow(cameras)
         for camera in self.cameras.values():
             self.jpeg(camera.view.picture(time.time_ns(), 320))  # the first text drawn loads the typeface
@@ -75,16 +82,16 @@ class Board:
         Returns whether there was anyone.
         """
         view = self.cameras[camera].view
-        encoded: dict[tuple[int, float], Offer] = {}
+        drawn: dict[tuple[int, float], _Drawn] = {}
         for viewer in self.viewers.all():
             wish = viewer.wish(camera, view.version)
             if wish is None:
                 continue
             size = wish.served(view.size[0])
-            if size not in encoded:
-                encoded[size] = self._encoded(view, *size)
-            viewer.offer(encoded[size], view.version)
-        return bool(encoded)
+            if size not in drawn:
+                drawn[size] = _Drawn.of(view, *size)
+            viewer.offer(self._offer(viewer, drawn[size]), view.version)
+        return bool(drawn)
 
     def put_up(self, state: Mapping[str, Any]) -> None:
         """Renew the state that the page shows."""
@@ -99,13 +106,41 @@ class Board:
             raise ValueError(f"a picture of shape {picture.shape} cannot be encoded as JPEG")
         return encoded.tobytes()
 
-    def _encoded(self, view: View, width: int, density: float) -> Offer:
+    def _offer(self, viewer: Viewer, drawn: _Drawn) -> Offer:
+        """A drawn picture as this viewer is to have it."""
+        if viewer.decodes and (self._video == "always" or (self._video == "auto" and viewer.far)):
+            even = drawn.picture[: drawn.picture.shape[0] & ~1, : drawn.picture.shape[1] & ~1]
+            self._videos = self._videos or _video_streams()
+            chunk = self._videos.encode(viewer, drawn.view.camera, even)
+            if chunk:
+                return drawn.offer(even, chunk.data, {"codec": chunk.codec, "key": chunk.key})
+        if drawn.jpeg is None:
+            drawn.jpeg = drawn.offer(drawn.picture, self.jpeg(drawn.picture))
+        return drawn.jpeg
+
+
+def _video_streams() -> VideoStreams:
+    # FFmpeg takes its time to load, and on this machine nobody needs it.
+    from stream.display.video import VideoStreams
+
+    return VideoStreams()
+
+
+@dataclass(slots=True, eq=False)
+class _Drawn:
+    """A view at one size, uint8 BGR [H, W, 3], and its JPEG once somebody wanted one."""
+
+    view: View
+    picture: NDArray[np.uint8]
+    header: dict[str, Any]
+    jpeg: Offer | None = None
+
+    @classmethod
+    def of(cls, view: View, width: int, density: float) -> Self:
         picture = view.picture(time.time_ns(), width, density)
-        header = {
+        header: dict[str, Any] = {
             "camera": view.camera,
             "version": view.version,
-            "width": picture.shape[1],
-            "height": picture.shape[0],
             "live": view.absence is None,
         }
         if view.result and view.absence is None:
@@ -123,10 +158,15 @@ class Board:
                     for face in view.result.faces
                 ],
             }
-        jpeg = self.jpeg(picture)
-        if view.result and view.absence is None:
-            header["latency_ms"] = round((time.monotonic_ns() - view.result.frame.captured_ns) / 1e6, 2)
-        return Offer(view.camera, json.dumps(header, ensure_ascii=False).encode(), jpeg)
+        return cls(view, picture, header)
+
+    def offer(self, picture: NDArray[np.uint8], data: bytes, more: Mapping[str, Any] | None = None) -> Offer:
+        """The picture, encoded as `data`, with what the page must know of it."""
+        header = {**self.header, "width": picture.shape[1], "height": picture.shape[0], **(more or {})}
+        if self.view.result and self.view.absence is None:
+            captured_ns = self.view.result.frame.captured_ns
+            header["latency_ms"] = round((time.monotonic_ns() - captured_ns) / 1e6, 2)
+        return Offer(self.view.camera, json.dumps(header, ensure_ascii=False).encode(), data)
 
 
 def state(report: Report, board: Board, now_ns: int) -> dict[str, Any]:

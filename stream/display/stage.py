@@ -120,7 +120,7 @@ class Overlay:
     ) -> None:
         names = tuple(camera.name for camera in settings.cameras)
         self.report = Report(names, directory, delivery)
-        self.board = Board(names, settings.display.jpeg_quality, settings.privacy.blur_others)
+        self.board = Board(names, settings.display, settings.privacy.blur_others)
         self._every = delivery == "every"
         self._keeps_estimates = settings.attributes.store
         self._first_picture: Callable[[], None] | None = first_picture

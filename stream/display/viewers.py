@@ -38,23 +38,28 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offer:
-    """An encoded picture: header is JSON for the page, jpeg the file."""
+    """An encoded picture: header is JSON for the page, data a JPEG or, where the header names a codec, video."""
 
     camera: str
     header: bytes
-    jpeg: bytes
+    data: bytes
 
 
 class Viewer:
-    """One connection. Made in the event loop that will send what it is offered."""
+    """One connection. Made in the event loop that will send what it is offered.
 
-    def __init__(self) -> None:
+    far: it is reached over a network. decodes: it can show H.264.
+    """
+
+    def __init__(self, far: bool = False) -> None:
+        self.far, self.decodes = far, False
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Offer | bytes | None] = asyncio.Queue()
         self._lock = threading.Lock()
         self._wants: dict[str, Wish] = {}
         self._sent: dict[str, int] = {}  # the newest version offered
         self._on_the_way: dict[str, int] = {}
+        self._anew: set[str] = set()  # cameras whose video must begin with a key frame
         self._state: bytes | None = None
 
     def want(self, wants: Mapping[str, Wish]) -> None:
@@ -63,7 +68,27 @@ class Viewer:
             for camera, wish in wants.items():
                 if self._wants.get(camera) != wish:
                     self._sent.pop(camera, None)
+                    self._anew.add(camera)
             self._wants = dict(wants)
+
+    def lost(self, camera: str) -> None:
+        """It could not decode a camera's video, and shows nothing more until that begins anew."""
+        with self._lock:
+            self._anew.add(camera)
+            for known in (self._sent, self._on_the_way):
+                known.pop(camera, None)
+
+    def begins_anew(self, camera: str) -> bool:
+        """Whether a camera's video must begin anew; said once. Called by the overlay's thread."""
+        with self._lock:
+            anew = camera in self._anew
+            self._anew.discard(camera)
+            return anew
+
+    def wants(self, camera: str) -> bool:
+        """Whether it looks at a camera."""
+        with self._lock:
+            return camera in self._wants
 
     def forget(self, camera: str) -> None:
         """A camera has gone; one of its name that comes later counts its pictures anew."""

@@ -70,8 +70,8 @@ def create_app(board: Board, report: Report, processes: Callable[[], Mapping[str
         return Response(card.reconstruction_png, media_type="image/png")
 
     @app.websocket("/ws")
-    async def live(socket: WebSocket) -> None:
-        viewer = Viewer()
+    async def live(socket: WebSocket, far: bool = False) -> None:
+        viewer = Viewer(far)
         await socket.accept()
         if not board.viewers.add(viewer):
             await socket.close(1013, "too many viewers")
@@ -93,12 +93,17 @@ def create_app(board: Board, report: Report, processes: Callable[[], Mapping[str
 
 
 def _take_word(board: Board, viewer: Viewer, text: str) -> None:
-    """What a page says: {"want": {camera: width, …}, "density": number} or {"ack": camera}. Raises ValueError."""
+    """What a page says: {"want": {camera: width, …}, "density": number, "video": can it decode H.264?},
+    {"ack": camera} or, when its decoder failed, {"lost": camera}. Raises ValueError.
+    """
     word = json.loads(text)
     match word:
         case {"ack": str(camera)}:
             viewer.acknowledge(camera)
+        case {"lost": str(camera)}:
+            viewer.lost(camera)
         case {"want": dict(wants), "density": density}:
+            viewer.decodes = word.get("video") is True
             known = {name: width for name, width in wants.items() if name in board.cameras}
             ratio = _number("density", density, 0.5, 4)
             viewer.want(
@@ -106,7 +111,7 @@ def _take_word(board: Board, viewer: Viewer, text: str) -> None:
             )
         case _:
             raise ValueError(
-                'a message must be {"want": {camera: width}, "density": number} or {"ack": camera}'
+                'a message must be {"want": {camera: width}, "density": number}, {"ack": camera} or {"lost": camera}'
             )
 
 
@@ -117,11 +122,11 @@ def _number(name: str, value: object, least: float, most: float) -> float:
 
 
 async def _send(socket: WebSocket, viewer: Viewer) -> None:
-    """One message a picture: the header's length (4 bytes, big-endian), the header, the JPEG."""
+    """One message a picture: the header's length (4 bytes, big-endian), the header, the JPEG or the video's chunk."""
     try:
         while (item := await viewer.next()) is not None:
             if isinstance(item, Offer):
-                await socket.send_bytes(len(item.header).to_bytes(4, "big") + item.header + item.jpeg)
+                await socket.send_bytes(len(item.header).to_bytes(4, "big") + item.header + item.data)
             else:
                 await socket.send_text(item.decode())
         await socket.close(1001, "Unvizard has stopped")
@@ -140,9 +145,9 @@ async def _multipart(board: Board, viewer: Viewer, camera: str) -> AsyncIterator
             if item is None:
                 return
             if isinstance(item, Offer):
-                length = len(item.jpeg)
+                length = len(item.data)
                 head = f"--{_BOUNDARY}\r\ncontent-type: image/jpeg\r\ncontent-length: {length}\r\n\r\n"
-                yield head.encode() + item.jpeg + b"\r\n"
+                yield head.encode() + item.data + b"\r\n"
                 viewer.acknowledge(item.camera)
     finally:
         board.viewers.remove(viewer)

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -87,12 +88,20 @@ async def live(socket: WebSocket) -> None:
     account: Account = socket.state.account
     await socket.accept()
     try:
-        async with overlay.socket() as connection:
+        async with overlay.socket(_far(socket)) as connection:
             code, reason = await _pump(socket, connection, account)
     except OverlayAway:
         code, reason = _TRY_LATER, AWAY
     with suppress(RuntimeError, WebSocketDisconnect):  # the viewer may have gone first
         await socket.close(code, reason)
+
+
+def _far(socket: WebSocket) -> bool:
+    """Whether a viewer sits at another machine, by the address that its connection comes from."""
+    try:
+        return not ip_address(socket.client.host).is_loopback if socket.client else False
+    except ValueError:
+        return False
 
 
 async def _pump(socket: WebSocket, connection: ClientConnection, account: Account) -> tuple[int, str]:

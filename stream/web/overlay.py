@@ -66,13 +66,14 @@ class Overlay:
         return StreamingResponse(_parts(got), got.status_code, media_type=kind)
 
     @asynccontextmanager
-    async def socket(self) -> AsyncIterator[ClientConnection]:
-        """A WebSocket to it. Raises OverlayAway."""
+    async def socket(self, far: bool) -> AsyncIterator[ClientConnection]:
+        """A WebSocket to it, for a viewer that is reached over a network or is not. Raises OverlayAway."""
+        address = f"ws://overlay/ws?far={far}"
         deadline = time.monotonic() + _BACK_WITHIN_S
         while True:
             try:
                 connection = await unix_connect(
-                    self._socket, "ws://overlay/ws", compression=None, max_size=None, ping_interval=None
+                    self._socket, address, compression=None, max_size=None, ping_interval=None
                 )
                 break
             except (OSError, EOFError, InvalidHandshake):

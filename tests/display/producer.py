@@ -52,10 +52,11 @@ def face(
     return TrackedFace(track, box, points, 0.99, mask, 0.9, decision, person, probability, candidates, unfit)
 
 
-def settings(*cameras: str) -> Settings:
+def settings(*cameras: str, video: str = "auto") -> Settings:
     """Settings with these cameras and a page at any free port."""
     named = [{"name": name, "url": f"rtsp://127.0.0.1/{name}"} for name in cameras]
-    return parse({"cameras": named, "display": {"port": 0}, "accounts": {"sign_in": False}}, "test")
+    display = {"port": 0, "video": video}
+    return parse({"cameras": named, "display": display, "accounts": {"sign_in": False}}, "test")
 
 
 class Producer:

@@ -1,8 +1,8 @@
 """How long after the overlay was given a frame it is on the canvas of the live page, in a real Chromium.
 
 The demo clip's frames (1280 x 720, 25 a second) come with two faces on each, as inference would send them: what is
-measured is the overlay's drawing and encoding, its way to the browser, decoding and drawing there. With --before an
-older tree's page takes turns with this one's, round by round.
+measured is the overlay's drawing and encoding, its way to the browser, decoding and drawing there. JPEG, as this
+machine's browsers get it, and H.264, as those of others do, take turns, and with --before an older tree's page.
 """
 
 from __future__ import annotations
@@ -38,6 +38,14 @@ _CLIP_FRAMES = 75
 _HERE = Path(__file__).parents[2]
 # When each frame was drawn, by the wall clock; the page says which one it was right after drawing it.
 _LOG = """
+const Plain = WebSocket;
+window.received = 0;
+window.WebSocket = class extends Plain {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("message", ({ data }) => { window.received += data.byteLength ?? 0; });
+  }
+};
 const drawn = window.drawn = [], plain = CanvasRenderingContext2D.prototype.drawImage;
 CanvasRenderingContext2D.prototype.drawImage = function (...what) {
   plain.apply(this, what);
@@ -48,14 +56,15 @@ CanvasRenderingContext2D.prototype.drawImage = function (...what) {
 
 
 @contextmanager
-def live_page(tree: Path, directory: Path) -> Iterator[str]:
-    """The address of a page with one camera, "gate", served by a tree's own stages."""
+def live_page(tree: Path, directory: Path, video: str) -> Iterator[str]:
+    """The address of a page with one camera, "gate", served by a tree's own stages. video: this tree's setting."""
     own = tree == _HERE
     settings: dict[str, Any] = {
         "cameras": [{"name": "gate", "url": "rtsp://127.0.0.1/gate"}],
         "display": {"port": 0},
     }
     if own:
+        settings["display"]["video"] = video
         settings["accounts"] = {"sign_in": False, "store": str(directory / "accounts.sqlite3")}
     job = {
         "directory": str(directory),
@@ -92,11 +101,13 @@ def clip_frames() -> list[NDArray[np.uint8]]:
         return [np.ascontiguousarray(frame.to_ndarray(format="yuv420p")) for frame in frames]
 
 
-def measure(tree: Path, browser: Browser, frames: list[NDArray[np.uint8]], seconds: float) -> list[float]:
-    """Milliseconds from overlay to canvas, of each frame that was drawn."""
+def measure(
+    tree: Path, video: str, browser: Browser, frames: list[NDArray[np.uint8]], seconds: float
+) -> tuple[list[float], float]:
+    """Milliseconds from overlay to canvas, of each frame that was drawn; and kilobytes that came for each."""
     height, width = frames[0].shape[0] * 2 // 3, frames[0].shape[1]
     given: dict[int, float] = {}
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch, live_page(tree, Path(scratch)) as url:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch, live_page(tree, Path(scratch), video) as url:
         directory = Path(scratch)
         page = browser.open("about:blank")
         page.send("Page.addScriptToEvaluateOnNewDocument", source=_LOG)
@@ -118,19 +129,21 @@ def measure(tree: Path, browser: Browser, frames: list[NDArray[np.uint8]], secon
             until(lambda: page.evaluate("drawn.length > 0"), "a picture")
             time.sleep(0.5)
             drawn: list[tuple[int, float]] = page.evaluate("drawn")
+            kilobytes = page.evaluate("received") / 1000 / len(drawn)
         page.close()
     first = int(_WARM_S * _FPS)
-    return [at - given[sequence] for sequence, at in drawn if sequence >= first]
+    return [at - given[sequence] for sequence, at in drawn if sequence >= first], kilobytes
 
 
-def summary(spent_ms: list[float], frames: float) -> dict[str, float]:
-    """p10, p50, p95 and the share of frames that came to be drawn."""
+def summary(spent_ms: list[float], kilobytes: float, frames: float) -> dict[str, float]:
+    """p10, p50, p95, the share of frames that came to be drawn, and how much was sent for each."""
     cuts = statistics.quantiles(spent_ms, n=20)
     return {
         "p10_ms": round(cuts[1], 1),
         "p50_ms": round(statistics.median(spent_ms), 1),
         "p95_ms": round(cuts[18], 1),
         "drawn_share": round(len(spent_ms) / frames, 3),
+        "kilobytes_a_frame": round(kilobytes, 1),
     }
 
 
@@ -144,20 +157,22 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, help="save all figures here")
     given = parser.parse_args()
-    trees = {"now": _HERE} | ({"before": given.before.absolute()} if given.before else {})
-    spent: dict[str, list[float]] = {name: [] for name in trees}
+    ways = {"JPEG": (_HERE, "never"), "H.264": (_HERE, "always")}
+    if given.before:
+        ways["before"] = (given.before.absolute(), "")
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    sent: dict[str, list[float]] = {name: [] for name in ways}
     frames = clip_frames()
     with tempfile.TemporaryDirectory() as profile, closing(Browser(Path(profile))) as browser:
         for turn in range(given.rounds):
-            for name, tree in trees.items():
-                of_round = measure(tree, browser, frames, given.seconds)
+            for name, (tree, video) in ways.items():
+                of_round, kilobytes = measure(tree, video, browser, frames, given.seconds)
                 spent[name] += of_round
-                print(
-                    f"round {turn + 1}, {name}: {json.dumps(summary(of_round, given.seconds * _FPS))}",
-                    flush=True,
-                )
+                sent[name].append(kilobytes)
+                said = summary(of_round, kilobytes, given.seconds * _FPS)
+                print(f"round {turn + 1}, {name}: {json.dumps(said)}", flush=True)
     total = given.rounds * given.seconds * _FPS
-    figures = {name: summary(of_tree, total) for name, of_tree in spent.items()}
+    figures = {name: summary(spent[name], statistics.mean(sent[name]), total) for name in ways}
     for name, values in figures.items():
         print(f"{name}: {json.dumps(values)}")
     if given.json:

@@ -1,5 +1,7 @@
 // One WebSocket: pictures and states come in, wishes and acknowledgements go out. It is opened again when it ends.
 
+import { canDecode, Videos } from "./live_video.js";
+
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 3000;
 
@@ -7,6 +9,8 @@ export function connect(handlers) {
   let socket = null;
   let wants = {};
   let pause = FIRST_PAUSE_MS;
+  let video = false;
+  const videos = new Videos(show, lost);
 
   function open() {
     const address = new URL("/ws", location.href);
@@ -19,6 +23,7 @@ export function connect(handlers) {
     };
     socket.onmessage = ({ data }) => (typeof data === "string" ? handlers.state(JSON.parse(data)) : picture(data));
     socket.onclose = () => {
+      videos.close();
       handlers.closed();
       setTimeout(again, pause);
       pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
@@ -35,29 +40,52 @@ export function connect(handlers) {
     open();
   }
 
-  // The header's length (4 bytes, big-endian), the header as JSON, a JPEG.
+  // The header's length (4 bytes, big-endian), the header as JSON, a JPEG or, where the header names a codec, H.264.
   async function picture(data) {
     const length = new DataView(data).getUint32(0);
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    const encoded = new Uint8Array(data, 4 + length);
     const from = socket;
+    if (header.codec) {
+      videos.take(header, encoded);
+      return;
+    }
     try {
-      const jpeg = new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" });
-      const bitmap = await createImageBitmap(jpeg);
+      const bitmap = await createImageBitmap(new Blob([encoded], { type: "image/jpeg" }));
       handlers.picture(header, bitmap);
       bitmap.close();
     } finally {
-      if (from.readyState === WebSocket.OPEN) from.send(JSON.stringify({ ack: header.camera }));
+      say(from, { ack: header.camera });
     }
+  }
+
+  function show(header, frame) {
+    handlers.picture(header, frame);
+    say(socket, { ack: header.camera });
+  }
+
+  function lost(camera, often) {
+    if (often && video) {
+      video = false;
+      want(wants);
+    }
+    say(socket, { lost: camera });
+  }
+
+  function say(to, word) {
+    if (to.readyState === WebSocket.OPEN) to.send(JSON.stringify(word));
   }
 
   function want(next) {
     wants = next;
-    if (socket.readyState === WebSocket.OPEN) {
-      socket.send(JSON.stringify({ want: document.hidden ? {} : wants, density: devicePixelRatio }));
-    }
+    say(socket, { want: document.hidden ? {} : wants, density: devicePixelRatio, video });
   }
 
   document.addEventListener("visibilitychange", () => want(wants));
+  canDecode().then((can) => {
+    video = can;
+    want(wants);
+  });
   open();
   return { want };
 }

@@ -44,6 +44,7 @@ export class Mosaic {
     canvas.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
     canvas.dataset.sequence = header.sequence ?? "";
     canvas.dataset.live = header.live;
+    canvas.dataset.codec = header.codec ?? "jpeg";
   }
 
   // An overlay that was started again counts its pictures from the beginning.
