@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from engines.alignment import RECOGNITION_SIZE, recognition_transform, warp
 from engines.masks.degradation import choose_degradation
 from engines.masks.occluders import draw_occluder
-from engines.masks.synthesis import WORN_WRONGLY, Wearing, draw_mask
+from engines.masks.synthesis import WORN_WRONGLY, Kind, Wearing, draw_mask
 from engines.masks.templates import apply_template
 from tools.learning.faces import LabelledFace
-from tools.learning.pairs import Templates, jittered
+from tools.learning.pairs import RESPIRATOR, Templates
 
 UNMASKED, WRONGLY, PHOTOGRAPHED, OCCLUDED = 0.08, 0.06, 0.4, 0.5
 """Shares: without a mask; worn wrongly; with a photographed mask where templates are given; of those without a mask,
 with something else before the face."""
 _FILLED = 0.5
+_OFF = np.array([0.02, 0.02, 0.02, 0.035, 0.035], np.float32)[:, None]
+"""How far refined landmarks are off under a mask, of the distance between the eyes (landmarks.md)."""
+_FAR_OFF, _FAR = 0.2, 3.0  # so often so much farther: poor light, faces turned away
 ROW = (RECOGNITION_SIZE + 1, RECOGNITION_SIZE, 3)
 """An example in the pool: the picture, and below it a line that holds the number of the face (its two lower bytes)."""
 
@@ -30,8 +33,8 @@ def masked_view(
     rng: np.random.Generator,
     templates: Templates | None = None,
 ) -> NDArray[np.uint8]:
-    """One look at a face, uint8 RGB [112, 112, 3]: mostly masked, aligned by imprecise eyes and nose."""
-    transform = jittered(landmarks, rng, lambda points: recognition_transform(points, masked=True))
+    """One look at a face, uint8 RGB [112, 112, 3]: mostly masked, laid as refined landmarks lay it."""
+    transform = _laid(landmarks, rng)
     clean = warp(picture, transform, RECOGNITION_SIZE)
     if rng.random() < _FILLED:
         clean = filled(clean, picture.shape[:2], transform, rng)
@@ -46,8 +49,16 @@ def masked_view(
     else:
         wrongly = rng.random() < WRONGLY
         wearing = WORN_WRONGLY[int(rng.integers(len(WORN_WRONGLY)))] if wrongly else Wearing.WORN
-        seen, _ = draw_mask(clean, points, rng, wearing=wearing)
+        kind = Kind.RESPIRATOR if rng.random() < RESPIRATOR else None
+        seen, _ = draw_mask(clean, points, rng, kind=kind, wearing=wearing)
     return camera.spoil(camera.expose(seen), rng)
+
+
+def _laid(landmarks: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """The transform to the recognition frame as detection.landmarks would give it, float32 [2, 3]."""
+    distance = float(np.hypot(*(landmarks[1] - landmarks[0])))
+    off = _OFF * distance * (_FAR if rng.random() < _FAR_OFF else 1.0)
+    return recognition_transform(landmarks + rng.normal(0, 1, landmarks.shape).astype(np.float32) * off)
 
 
 def filled(
