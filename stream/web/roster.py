@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 from engines.recognition.embedder import DIMENSIONS
 from engines.recognition.enrolled import GallerySnapshot, Listed, Person
 from engines.recognition.evidence import Vector
-from engines.recognition.gallery import Gallery
+from engines.recognition.gallery import Gallery, GalleryError
 
 Show = Literal["all", "active", "revoked"]
 Sort = Literal["name", "newest"]
@@ -45,6 +45,12 @@ class Roster:
             self._opened = None
             self._version, self._space, self._sorted, self._vectors = -1, "", [], {}
             self._faces = None
+
+    def read_ahead(self) -> None:
+        """Open the gallery, where there is one, so that the first page does not wait for it."""
+        if self._path.exists():
+            with suppress(GalleryError):  # whoever asks is told what is wrong with it
+                self.counts()
 
     @contextmanager
     def gallery(self) -> Iterator[Gallery]:

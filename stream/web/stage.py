@@ -59,6 +59,9 @@ def run(
         server.start()
         stack.callback(server.close)
         stack.callback(app.state.overlay.close)
+        reading = threading.Thread(target=office.people.roster.read_ahead, name="roster")
+        reading.start()
+        stack.callback(reading.join)
         (directory / _PORT_FILE).write_text(str(listener.getsockname()[1]))
         told = False
         while not stop.wait(_POLL_S):

@@ -80,7 +80,11 @@ def measure(folder: Path, people: int, repeats: int) -> tuple[dict[str, list[tup
             def page(**query: Any) -> httpx.Response:
                 return client.get("/api/people", params=query)
 
-            ask("the first page, of a process that has just started", page, 1)
+            began, worked = time.perf_counter(), time.process_time()
+            office.people.roster.read_ahead()
+            taken = time.perf_counter() - began, time.process_time() - worked
+            times["reading ahead, while the process starts"] = [(1000 * taken[0], 1000 * taken[1])]
+            ask("the first page of a process", page, 1)
             ask("a page by name", lambda: page(page=int(random.integers(people // 60 + 1))))
             ask("a page, newest first", lambda: page(sort="newest"))
             ask("a search by part of a name", lambda: page(text=str(random.choice(_LAST))[:4]))
@@ -131,7 +135,7 @@ def main() -> int:
             cpu=float(np.median(cpu)),
         )
     report.finish(given)
-    pages = [q for q in times if q.startswith(("a page", "a search"))]
+    pages = [q for q in times if q.startswith(("a page", "a search", "the first page"))]
     met = all(float(np.percentile([wall for wall, _ in times[q]], 95)) <= TARGET_MS for q in pages)
     print(f"p95 of every page <= {TARGET_MS:g} ms: {'yes' if met else 'NO'}")
     return 0
