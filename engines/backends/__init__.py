@@ -51,10 +51,20 @@ _ON_GPU = ("tensorrt", "torch")
 _SLOW = ("tensorrt",)
 """Backends that take minutes to build an engine."""
 
-_NARROW = ("unmask", "sface", "sface-masked", "landmarks", "maskstate", "gender")
-"""Networks that "auto" runs in bf16 on a processor that computes in it: .62 of the time, and nothing lost that counts
-(python -m tools.benchmark precision). The detectors stay in float32, in which they are held to their reference: P-Net
-finds other faces in bf16. Authenticity too: its probabilities move by up to .03.
+_NARROW = (
+    "rnet",
+    "onet",
+    "yunet",
+    "unmask",
+    "sface",
+    "sface-masked",
+    "landmarks",
+    "maskstate",
+    "gender",
+)
+"""Networks that "auto" runs in bf16 on a processor that computes in it: .6 to .75 of the time, and nothing lost that
+counts (python -m tools.benchmark precision; of the detectors, python -m tools.evaluate_detection). P-Net stays in
+float32, since it finds other faces in bf16. Authenticity too: its probabilities move by up to .03.
 """
 
 
