@@ -361,6 +361,27 @@ def test_a_card_says_from_how_many_looks_it_is_or_why_there_is_no_reconstruction
         page.close()
 
 
+def test_a_card_without_a_decision_says_why_a_likely_name_is_none(browser, directory, produce):
+    with running_stage(settings("gate"), directory) as stage:
+        gate = produce("gate")
+        unlikely = tuple(msgspec.structs.replace(each, probability=0.03) for each in CANDIDATES)
+        page = browser.open(stage.url)
+        for track, candidates in ((1, CANDIDATES), (2, unlikely)):
+            gate.card(track, crop(70), crop(90))
+            gate.frame([face(track, (300, 100, 400, 220), mask=MaskState.WORN, candidates=candidates)])
+            gate.status()
+            card = f"""document.querySelector('#cards [data-key="gate/{track}"]')"""
+            page.wait_for(f"{card}?.querySelectorAll('.candidates li').length === 2")
+            assert "No decision" in page.evaluate(f"{card}.innerText")
+            why = page.evaluate(
+                f"{card}.innerText.includes('Not enough for a name: several looks must agree')"
+            )
+            assert why is (track == 1)
+        page.wait_for("document.querySelector('.tile .faces').textContent.startsWith('1 face. ')")
+        assert page.problems == []
+        page.close()
+
+
 def test_the_page_finds_an_overlay_that_was_started_again(browser, directory, produce):
     with running_stage(settings("gate"), directory) as stage:
         gate = produce("gate")

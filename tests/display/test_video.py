@@ -224,23 +224,28 @@ def test_a_browser_shows_the_video_as_it_comes(browser, stage, gate):
     page.close()
 
 
-def test_a_browser_whose_decoder_fails_goes_on_and_in_the_end_without_video(browser, stage, gate):
+DAMAGE = """
+  const plain = VideoDecoder.prototype.decode, now = performance.now.bind(performance);
+  window.broken = window.later = window.damaged = 0;
+  performance.now = () => now() + window.later;
+  VideoDecoder.prototype.decode = function (chunk) {
+    if (window.damaged > 0 && chunk.type === "delta") {
+      window.broken += 1;
+      window.damaged -= 1;
+      const { type, timestamp } = chunk;
+      chunk = new EncodedVideoChunk({ type, timestamp, data: new Uint8Array([0, 0, 1, 0x7f, 9]) });
+    }
+    return plain.call(this, chunk);
+  };
+"""
+"""As many chunks as `damaged` says are no video; the page's clock is `later` milliseconds ahead."""
+
+
+@pytest.fixture
+def damaged(browser, stage, gate):
+    """A page whose decoder can be made to fail, and what sends a further frame and gives the codec that is shown."""
     page = browser.open("about:blank")
-    page.send(
-        "Page.addScriptToEvaluateOnNewDocument",
-        source="""
-          const plain = VideoDecoder.prototype.decode;
-          window.broken = 0;
-          VideoDecoder.prototype.decode = function (chunk) {
-            if (window.damage && chunk.type === "delta") {
-              window.broken += 1;
-              const { type, timestamp } = chunk;
-              chunk = new EncodedVideoChunk({ type, timestamp, data: new Uint8Array([0, 0, 1, 0x7f, 9]) });
-            }
-            return plain.call(this, chunk);
-          };
-        """,
-    )
+    page.send("Page.addScriptToEvaluateOnNewDocument", source=DAMAGE)
     page.send("Page.navigate", url=stage.url)
 
     def codec():
@@ -249,11 +254,29 @@ def test_a_browser_whose_decoder_fails_goes_on_and_in_the_end_without_video(brow
         return page.evaluate(f"{CANVAS}?.dataset.codec ?? ''")
 
     until(lambda: codec().startswith("avc1"), "video")
-    page.evaluate("window.damage = true")
-    until(lambda: codec() == "jpeg", "pictures")
-    assert 1 <= page.evaluate("window.broken") <= 30
+    yield page, codec
+    page.close()
+
+
+def shows_newer(page, codec, gate):
     before = gate.sequence
     until(
         lambda: codec() and page.evaluate(f"Number({CANVAS}.dataset.sequence)") > before + 5, "newer frames"
     )
-    page.close()
+
+
+def test_a_browser_whose_decoder_fails_goes_on_and_in_the_end_without_video(damaged, gate):
+    page, codec = damaged
+    page.evaluate("window.damaged = Infinity")
+    until(lambda: codec() == "jpeg", "pictures")
+    assert 1 <= page.evaluate("window.broken") <= 30
+    shows_newer(page, codec, gate)
+
+
+def test_a_decoder_that_fails_now_and_then_does_not_end_the_video(damaged, gate):
+    page, codec = damaged
+    for times in range(1, 6):
+        page.evaluate("window.later += 61_000, window.damaged = 1")
+        until(lambda times=times: codec() and page.evaluate("window.broken") >= times, "a failure")
+        shows_newer(page, codec, gate)
+    assert codec().startswith("avc1")

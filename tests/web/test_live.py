@@ -188,6 +188,24 @@ def test_the_live_page_has_no_serious_findings_dark_or_light(browser, server, ov
     page.close()
 
 
+def test_without_scripts_there_are_streams_and_nothing_that_would_need_a_script(
+    browser, server, overlay, producers, client
+):
+    seen(client("administrator"), *producers)
+    page = server.open(browser, "/sign-in")
+    page.send("Emulation.setScriptExecutionDisabled", value=True)
+    page.send("Page.navigate", url=server.url)
+    streams = "[...document.querySelectorAll('.plain img')]"
+    page.wait_for(f"{streams}.length === 2 && {streams}.every(each => each.naturalWidth === 640)")
+    said = page.evaluate("document.body.innerText")
+    assert (
+        "Without scripts there are plain streams only" in said and "yard" in said and "named, masked" in said
+    )
+    for untrue in ("Connecting", "No masked face", "From camera to picture", "◐"):
+        assert untrue not in said
+    page.close()
+
+
 def test_a_page_whose_session_has_ended_goes_to_where_one_signs_in(browser, server, overlay):
     page = server.open(browser, "/", "viewer")
     page.wait_for("document.querySelectorAll('.tile').length === 2")

@@ -135,5 +135,6 @@ def test_it_is_legible_and_accessible_at_every_size_and_in_every_light(
     _wait(page, "document.querySelectorAll('#cards a').length")
     assert serious_findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+    assert page.evaluate("document.querySelector('[name=glimpses]').offsetWidth < 30"), "beside its word"
     page.screenshot(artefacts / f"review-{name}-{theme}.png", whole=name == "phone")
     page.close()

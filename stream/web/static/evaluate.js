@@ -93,6 +93,6 @@ byId("suggest").addEventListener("click", async () => {
 byId("put").addEventListener("click", async () => {
   const settings = await attempt(() => ask("GET", "/api/settings"));
   const done = settings && await attempt(() => ask("PUT", "/api/settings", { revision: settings.revision, set: { "recognition.false_alarms": suggestion } }));
-  if (done) tell("Saved. It is in effect when Unvizard is started the next time.");
+  if (done) tell("Saved. It is not in effect yet: the page Settings says from when on.");
 });
 look();

@@ -4,7 +4,7 @@ import { ask, attempt, make } from "./shell.js";
 const EVERY_MS = 2000;
 const byId = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-const counted = (value) => number.format(value).replaceAll(",", " ");
+const counted = (value) => number.format(value).replaceAll(",", " ").replace(/^-0$/, "0");
 const cell = (...content) => make("td", {}, ...content.map(String));
 const figure = (value) => make("td", { class: "number" }, value === null || value === undefined ? "–" : counted(value));
 

@@ -11,6 +11,8 @@ const EVIDENCE = {
   unmasked: "AI reconstruction",
 };
 
+const LIKELY = 0.5;
+
 export function showCards(cards, nowMs) {
   byId("no-cards").hidden = cards.length > 0;
   byId("card-count").textContent = cards.length || "";
@@ -24,6 +26,8 @@ function showCard(element, card, nowMs) {
   const ago = nowMs - card.seen_ms;
   element.querySelector(".where").textContent = `${card.camera} · ${ago < 2000 ? "now" : `${duration(ago)} ago`}`;
   element.querySelector(".remark").textContent = card.remark;
+  const likely = card.candidates.some((candidate) => candidate.probability >= LIKELY);
+  element.querySelector(".not-named").hidden = card.decision !== "undecided" || !likely;
   const missing = card.looks ? "No newer reconstruction" : "No reconstruction";
   element.querySelector(".no-reconstruction").textContent = card.no_reconstruction ? `${missing}: ${card.no_reconstruction}.` : "";
   showPair(element, card);

@@ -102,7 +102,7 @@ export class Mosaic {
     }
     const faces = tile.header?.faces ?? [];
     tile.root.querySelector(".faces").textContent = camera.live
-      ? `${faces.length} faces. ${faces.map((face) => [face.title, face.remark].filter(Boolean).join(", ")).join("; ")}`
+      ? `${faces.length === 1 ? "1 face" : `${faces.length} faces`}. ${faces.map((face) => [face.title, face.remark].filter(Boolean).join(", ")).join("; ")}`
       : `${camera.state}. ${camera.detail}`;
     tile.button.setAttribute("aria-label", `Camera ${camera.name}: ${this.large === camera.name ? "show all cameras" : "show large"}`);
     tile.button.title = [camera.source, camera.codec, camera.decoder && `${camera.decoder} decoding`].filter(Boolean).join(", ");

@@ -1,7 +1,8 @@
 // Live pictures that come as H.264 (WebCodecs): one decoder a camera, each picture handed on as soon as it is whole.
 
 const CODEC = "avc1.42c01f"; // what the overlay sends, at 720p
-const OFTEN = 3;
+const OFTEN = 3; // failures within a minute; a browser takes decoders back now and then, as of a page that was hidden
+const MINUTE_MS = 60_000;
 
 export async function canDecode() {
   if (!("VideoDecoder" in window)) return false; // as in pages that are not served by https
@@ -18,7 +19,7 @@ export class Videos {
     this.onPicture = onPicture;
     this.onLost = onLost;
     this.cameras = new Map();
-    this.failures = 0;
+    this.failures = []; // when
   }
 
   take(header, data) {
@@ -56,8 +57,9 @@ export class Videos {
     if (this.cameras.get(camera) !== video) return;
     console.warn(`video of ${camera}: ${error.message}`);
     this.end(camera);
-    this.failures += 1;
-    this.onLost(camera, this.failures >= OFTEN);
+    const now = performance.now();
+    this.failures = [...this.failures.filter((at) => now - at < MINUTE_MS), now];
+    this.onLost(camera, this.failures.length >= OFTEN);
   }
 
   end(camera) {

@@ -7,6 +7,7 @@ import { openOne } from "./people_one.js";
 
 const SIZE = 60;
 const byId = (id) => document.getElementById(id);
+const one = byId("one");
 const role = byId("people-page").dataset.role;
 let page = 0;
 let asked = 0;
@@ -67,17 +68,21 @@ export function day(ms) {
 /** Say what was done, with a way back. */
 export function offerUndo(sentence, undo) {
   const notice = byId("undo");
+  (one.open ? one.firstElementChild : byId("album-notice")).after(notice); // nothing behind a dialog can be reached
   const back = make("button", { type: "button" }, "Undo");
   back.addEventListener("click", () =>
     attempt(async () => {
       await undo();
       notice.hidden = true;
+      one.close();
       await refresh();
     }),
   );
   notice.replaceChildren(make("span", {}, sentence), back);
   notice.hidden = false;
 }
+
+one.addEventListener("close", () => byId("album-notice").after(byId("undo")));
 
 async function showRenewal() {
   const renewal = await ask("GET", "/api/people/renewal");

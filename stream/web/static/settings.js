@@ -205,6 +205,7 @@ byId("wanted").addEventListener("input", find);
 byId("drop").addEventListener("click", load);
 byId("form").addEventListener("submit", (event) => event.preventDefault());
 byId("save").addEventListener("click", async () => {
+  clearTimeout(checking); // saving checks too, and what is checked after it was saved would be of a revision that is past
   const done = await send("PUT", "/api/settings");
   if (!done) return;
   tell("Saved. It is not in effect yet: what it takes is said above.");
