@@ -100,11 +100,25 @@ class _Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Recognised:
-    """A look with what was measured of it; embedding: float32 [128], of the face as seen."""
+    """A look with what was measured of it; embedding: float32 [D], of the face as seen."""
 
     look: _Look
     quality: Quality
     embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unmasked:
+    """A masked look, uint8 RGB [128, 128, 3] in the face frame, and what the generator made of it, or why it must not.
+
+    picture: as crop; mask: float32 [128, 128], 0..1; both None where there is a reason.
+    """
+
+    look: _Look
+    crop: NDArray[np.uint8]
+    reason: str | None
+    picture: NDArray[np.uint8] | None = None
+    mask: NDArray[np.float32] | None = None
 
 
 class Inference:
@@ -155,9 +169,10 @@ class Inference:
         if self._networks.authenticity:
             self._doubt(looks, self._networks.authenticity)
             stamps["authenticity"] = self._clock_ns()
-        cards = self._unmask(looks)
+        unmasked = self._unmask(looks)
         stamps["unmask"] = self._clock_ns()
         recognised = self._recognise(looks)
+        cards = self._cards(unmasked)  # only now is it known whose looks these are
         stamps["recognise"] = self._clock_ns()
         results = [self._result(picture, stamps) for picture in pictures]
         kept = self._keep(looks, recognised) if self._settings.recording_active else []
@@ -180,10 +195,14 @@ class Inference:
             for i, faces in zip(followed, refined, strict=True):
                 watches[i].tracker.follow(faces, pictures[i].frame.media_ns)
         looks = []
+        every_ns = self._settings.recognition.every_ms * 1_000_000
         for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
+            touching = watch.tracker.touching()
             for track in self._living(watch):
                 person = watch.people.setdefault(track.id, Person(self._new_identity()))
                 person.see(track.visible, picture.frame.media_ns, watch.blind)
+                if track.id in touching:
+                    person.mingle(picture.frame.media_ns + every_ns)
                 if track.visible:
                     looks.append(_Look(picture, track, person, i in searched))
         return looks
@@ -267,7 +286,7 @@ class Inference:
 
     # unmask
 
-    def _unmask(self, looks: Sequence[_Look]) -> list[FaceCard]:
+    def _unmask(self, looks: Sequence[_Look]) -> list[_Unmasked]:
         if self._networks.unmasker is None:
             return []
         every_ms = self._settings.unmasking.every_ms
@@ -278,28 +297,44 @@ class Inference:
         crops = np.stack(
             [warp(look.picture.rgb, face_transform(self._landmarks(look)), FACE_SIZE) for look in due]
         )
-        cards: list[FaceCard] = []
+        found: list[_Unmasked] = []
         honest: list[int] = []
         for i, (look, crop) in enumerate(zip(due, crops, strict=True)):
             look.person.unmask_due_ns = look.now_ns + look.person.patience * every_ms * 1_000_000
             reason = refusal(crop, look.track.landmarks, self._settings.quality)
             if reason is None:
                 honest.append(i)
-            elif look.person.refuse(reason):
-                cards.append(refused(look.picture.frame, look.track.id, crop, reason))
+            else:
+                found.append(_Unmasked(look, crop, reason))
         made = self._networks.unmasker.unmask(crops[honest])
         for i, picture, mask in zip(honest, made.pictures, made.masks, strict=True):
-            fused = self._fuse(due[i], picture, mask)
+            person = due[i].person
+            person.reconstruction, person.reconstructed_ns = picture, due[i].now_ns
+            found.append(_Unmasked(due[i], crops[i], None, picture, mask))
+        return found
+
+    def _cards(self, unmasked: Sequence[_Unmasked]) -> list[FaceCard]:
+        """What is to be shown of it. A look that may be of another face than those before shows nothing."""
+        cards: list[FaceCard] = []
+        for each in unmasked:
+            look, person = each.look, each.look.person
+            if person.identity.in_doubt:
+                continue
+            if each.reason is not None:
+                if person.refuse(each.reason):
+                    cards.append(refused(look.picture.frame, look.track.id, each.crop, each.reason))
+                continue
+            assert each.picture is not None and each.mask is not None
+            fused = self._fuse(look, each.picture, each.mask)
             if fused is not None:
-                frame, track = due[i].picture.frame, due[i].track.id
-                cards.append(reconstructed(frame, track, crops[i], fused, self._signer))
+                cards.append(reconstructed(look.picture.frame, look.track.id, each.crop, fused, self._signer))
         return cards
 
     def _fuse(self, look: _Look, picture: NDArray[np.uint8], mask: NDArray[np.float32]) -> Fused | None:
         """What all looks come to. Recognition sees each by itself: in their mean they would count again and again."""
-        person = look.person
-        person.reconstruction, person.reconstructed_ns, person.no_reconstruction = picture, look.now_ns, None
-        return person.fusion.add(picture, mask, measure(look.picture.rgb, look.track.landmarks).weight)
+        look.person.no_reconstruction = None
+        weight = measure(look.picture.rgb, look.track.landmarks).weight
+        return look.person.fusion.add(picture, mask, weight)
 
     # recognise
 
@@ -327,11 +362,21 @@ class Inference:
         """One batch: each face as seen and, where it has just been unmasked, its reconstruction too."""
         vectors = self._networks.evidence.looks([self._seen(look) for look, _ in chosen])
         for (look, quality), of_face in zip(chosen, vectors, strict=True):
-            look.person.recognise(look.now_ns, of_face, quality.weight)
+            if look.person.recognise(look.now_ns, of_face, quality.weight):
+                self._hand_over(look)
+            elif look.person.identity.in_doubt:
+                look.person.mingle(look.now_ns + self._settings.recognition.every_ms * 500_000)
         return [
             _Recognised(look, quality, of_face[RAW])
             for (look, quality), of_face in zip(chosen, vectors, strict=True)
         ]
+
+    def _hand_over(self, look: _Look) -> None:
+        """The track has passed to another face: it goes on as another track, with pictures of its own."""
+        watch = self._watches[look.picture.frame.camera]
+        watch.people.pop(look.track.id)
+        watch.tracker.renumber(look.track)
+        look.person = watch.people[look.track.id] = look.person.another()
 
     def _seen(self, look: _Look) -> SeenFace:
         """The face in the recognition frame, with the reconstruction that was made of this very picture."""
@@ -358,8 +403,12 @@ class Inference:
     # keep
 
     def _keep(self, looks: Sequence[_Look], recognised: Sequence[_Recognised]) -> list[FaceLook]:
-        """Faces that are better to see than before; one that is not fit to be recognised will do for the first."""
-        fit = list(recognised) if self._matcher.people else self._embed_unmatched(looks)
+        """Faces that are better to see than before; one that is not fit to be recognised will do for the first. Nothing
+        of a look that may be of another face than those before.
+        """
+        looks = [look for look in looks if not look.person.identity.in_doubt]
+        recognised = [each for each in recognised if not each.look.person.identity.in_doubt]
+        fit = recognised if self._matcher.people else self._embed_unmatched(looks)
         kept = [
             self._look(each.look, each.quality.weight, each.embedding)
             for each in fit

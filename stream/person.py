@@ -59,16 +59,26 @@ class Person:
         first, last = _PATIENCE
         return min(first << self.confirmed, last) if self.identity.decided else 1
 
-    def recognise(self, now_ns: int, vectors: Mapping[str, Vector], weight: float) -> None:
-        """Take in one look, as TrackIdentity.add does."""
-        before = self.identity.state
+    def recognise(self, now_ns: int, vectors: Mapping[str, Vector], weight: float) -> bool:
+        """Take in one look, as TrackIdentity.add does. Whether the track turned out to have passed to another face."""
+        before, faces = self.identity.state, self.identity.faces
         after = self.identity.add(now_ns, vectors, self.masked, weight)
         same = (before.decision, before.person_id, before.masked) == (
             after.decision,
             after.person_id,
             after.masked,
         )
-        self.confirmed = self.confirmed + 1 if same and self.identity.decided else 0
+        sure = same and self.identity.decided and not self.identity.in_doubt
+        self.confirmed = self.confirmed + 1 if sure else 0
+        return self.identity.faces > faces
+
+    def another(self) -> Person:
+        """Who the track passed to: nothing but the looks that told so, and the mask, was seen of this face."""
+        return Person(self.identity, self.mask_belief, visible=self.visible)
+
+    def mingle(self, due_ns: int) -> None:
+        """Another face touches this one: the track may pass to it, so the next look is due by then at the latest."""
+        self.confirmed, self.embed_due_ns = 0, min(self.embed_due_ns, due_ns)
 
     def believe(self, belief: NDArray[np.float32], now_ns: int) -> None:
         """Take in one look at the mask, float32 [3] in the order of STATES."""

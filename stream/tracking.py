@@ -23,6 +23,7 @@ _REACH, _REACH_GROWTH = (
 # how much farther for each second since it was seen: at three frames a second a near face moves by its own width
 _SAME_SIZE = 1.6  # largest ratio of sizes
 _MOSTLY, _CLEARLY = 0.4, 0.1  # share of a box that lies on another, and how much more certain that one is
+_TOUCHING = 0.1  # share of a box that another one covers when tracks may be mixed up
 _COLLISION = 0.6  # IoU from which two boxes are one face
 _LOST_FACE = 0.25  # IoU of expected and refined box under which the refinement went astray
 _VELOCITY_MEMORY = 0.6  # share of the old velocity that stays when a new one is measured
@@ -110,6 +111,21 @@ class Tracker:
         covered = (_shared(boxes, boxes) / np.maximum(_areas(boxes), 1e-9)[:, None]) > _MOSTLY
         shadowed = covered & (scores[None] > scores[:, None] + _CLEARLY)
         return [track for track, by in zip(self.tracks, shadowed, strict=True) if not by.any()]
+
+    def touching(self) -> set[int]:
+        """The numbers of tracks whose faces touch another's: each may pass to the other one."""
+        if len(self.tracks) < 2:
+            return set()
+        boxes = np.stack([track.box for track in self.tracks])
+        covered = _shared(boxes, boxes) / np.maximum(_areas(boxes), 1e-9)[:, None]
+        np.fill_diagonal(covered, 0.0)
+        near = np.flatnonzero((np.maximum(covered, covered.T) > _TOUCHING).any(1))
+        return {self.tracks[i].id for i in near}
+
+    def renumber(self, track: Track) -> None:
+        """Have a track that has passed to another face go on as another track."""
+        track.id = self.next_id
+        self.next_id += 1
 
     def forget(self, now_ns: int) -> None:
         """Drop the tracks that have gone unseen for too long. Called before a frame is looked at: after a gap between

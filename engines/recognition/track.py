@@ -25,10 +25,10 @@ _LEAST_SUPPORT = log(10)
 """A name is given only to a face, as seen, ten times likelier for that person, whatever the prior and the
 thresholds, and more alike than a stranger would be at the wanted rate; and it is kept only while the face as seen
 speaks for it at all."""
-_SAME_FACE = 0.25
-"""Cosine of a look to its track's mean. Looks at one face hold 0.57 or more (1 % point, eye distance from 12 px);
-of different people 1 % exceed 0.36."""
-_SAME_FACE_ACROSS = 0.15
+_SAME_FACE = 0.55
+"""Likeness (Calibration.cosine) of a look to its track's mean, a cosine of SFace of 0.25. There looks at one face hold
+0.57 or more (1 % point, eye distance from 12 px); of different people 1 % exceed 0.36."""
+_SAME_FACE_ACROSS = 0.19
 """The same of a look with a mask to the mean without one, and the other way round, where there is nothing nearer to
 compare it with."""
 _STRANGERS = 3
@@ -90,12 +90,19 @@ class TrackIdentity:
         self._matcher, self._decide_at, self._leave_at = matcher, decide_at, leave_at
         self._gathered = {False: _Gathered(), True: _Gathered()}
         self._misfits: list[tuple[int, dict[str, Vector], bool, float]] = []
+        self.faces = 1
+        """How many faces the track has been on: one more whenever it turned out to have passed to another."""
         self.state = UNKNOWN
 
     @property
     def decided(self) -> bool:
         """Whether looking less often will do."""
         return self.state.decision != "undecided"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the newest look does not fit those before: it may be of another face, and shows nobody for sure."""
+        return bool(self._misfits)
 
     def add(self, media_ns: int, vectors: Mapping[str, Vector], masked: bool, weight: float) -> Identity:
         """Take in one look. vectors: as for Matcher.match. weight: 0..1, Quality.weight. Returns the new state.
@@ -111,6 +118,7 @@ class TrackIdentity:
             if len(self._misfits) < _STRANGERS:
                 return self.state
             again, self._misfits = self._misfits, []
+            self.faces += 1
             self._gathered, self.state = {False: _Gathered(), True: _Gathered()}, UNKNOWN
         else:
             again, self._misfits = [look], []
@@ -132,7 +140,7 @@ class TrackIdentity:
             (self._gathered[not masked], _SAME_FACE_ACROSS),
         ):
             if gathered.looks >= _FEWEST_LOOKS:
-                return float(gathered.means()[RAW] @ raw) >= least
+                return float(gathered.means()[RAW] @ raw) >= self._matcher.calibration.cosine(least)
         return True
 
     def _decide(self) -> Identity:

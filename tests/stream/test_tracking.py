@@ -120,3 +120,17 @@ def test_overlap_of_boxes_is_their_intersection_over_their_union() -> None:
     a: NDArray[np.float32] = np.array([[0, 0, 10, 10]], np.float32)
     b: NDArray[np.float32] = np.array([[5, 0, 15, 10], [20, 20, 30, 30], [0, 0, 10, 10]], np.float32)
     assert iou(a, b)[0] == pytest.approx([1 / 3, 0, 1])
+
+
+def test_faces_that_touch_are_told_and_a_track_that_passed_to_another_face_gets_a_new_number() -> None:
+    followed = tracker()
+    followed.search(faces(at(100), at(140), at(400)), 0)
+    left, right, _ = (track.id for track in followed.tracks)
+    assert followed.touching() == {left, right}
+    followed.follow(faces(at(60), at(180), at(400)), FRAME_NS)
+    assert followed.touching() == set()
+    last = followed.tracks[2]
+    followed.renumber(last)
+    assert last.id == followed.next_id - 1 and last.id not in (left, right)
+    followed.search(faces(at(60), at(180), at(400), at(600)), 2 * FRAME_NS)
+    assert [track.id for track in followed.tracks] == [left, right, last.id, last.id + 1]

@@ -1,0 +1,142 @@
+"""A track that passes from one face to another: what was seen of the first must not be shown as the second's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.alignment import similarity
+from engines.masks.synthesis import draw_mask
+from engines.recognition.calibration import Calibration
+from engines.recognition.evidence import EvidenceMaker, SeenFace, Vector
+from engines.recognition.gallery import Gallery
+from engines.recognition.matcher import Matcher
+from stream.config import Settings, parse
+from stream.inference import Inference, Picture
+from stream.messages import FaceCard, FaceLook, FrameReady, FrameResult
+from stream.networks import Networks, load_networks
+from tools.demo.enrolled import enrol
+
+PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
+PLACE = np.array([[280, 200], [340, 200], [310, 235], [285, 268], [335, 268]], np.float32)
+FIRST, SECOND = 75, 125  # frames that each of the two stands there
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return load_networks(Settings(), lambda name, share: None)
+
+
+@pytest.fixture(scope="module")
+def matcher(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Matcher:
+    path = tmp_path_factory.mktemp("gallery") / "gallery.sqlite3"
+    enrol(parse({"recognition": {"gallery": str(path)}}, "test"))
+    with Gallery(path) as gallery:
+        snapshot = gallery.load(networks.evidence.space, networks.evidence.views_space)
+    return Matcher(snapshot, Calibration.load(), 0.5, networks.engines["unmask"].model_sha256)
+
+
+def standing(networks: Networks, name: str, masked: bool) -> NDArray[np.uint8]:
+    """Somebody at PLACE in a picture of 640 x 480, uint8 RGB."""
+    photo = cv2.cvtColor(cv2.imread(str(PICTURES / name)), cv2.COLOR_BGR2RGB)
+    face = networks.detector.detect([photo])[0]
+    landmarks = face.landmarks[int(face.scores.argmax())]
+    if masked:
+        photo = draw_mask(photo, landmarks, np.random.default_rng(4))[0]
+    grey = np.full((480, 640, 3), 90, np.uint8)
+    placed = cv2.warpAffine(photo, similarity(landmarks, PLACE), (640, 480), flags=cv2.INTER_AREA)
+    inside = cv2.warpAffine(np.full(photo.shape[:2], 255, np.uint8), similarity(landmarks, PLACE), (640, 480))
+    return np.where(inside[..., None] > 0, placed, grey)
+
+
+def announced(number: int, rgb: NDArray[np.uint8]) -> Picture:
+    frame = FrameReady(
+        camera="door",
+        sequence=number + 1,
+        ring="ring",
+        slot=0,
+        generation=2,
+        width=rgb.shape[1],
+        height=rgb.shape[0],
+        media_ns=number * 40_000_000,
+        wall_ns=0,
+        received_ns=0,
+        captured_ns=0,
+    )
+    return Picture(frame, rgb, {})
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_who_takes_somebody_s_place_becomes_another_track_and_shares_no_picture_with_the_one_before(
+    networks: Networks, matcher: Matcher, masked: bool
+) -> None:
+    camera = {"name": "door", "url": "rtsp://camera/1"}
+    settings = parse({"cameras": [camera], "recording": {"mode": "continuous"}}, "test")
+    inference = Inference(settings, networks, matcher, lambda: 0)
+    people = [standing(networks, name, masked) for name in ("obama3.jpg", "biden.jpg")]
+    rng = np.random.default_rng(1)
+    results: list[FrameResult] = []
+    shown: list[FaceCard | FaceLook] = []
+    for number in range(FIRST + SECOND):
+        noisy = people[number >= FIRST] + rng.normal(0, 2, (480, 640, 1))
+        of_frame, cards, looks = inference.step([announced(number, np.clip(noisy, 0, 255).astype(np.uint8))])
+        results += of_frame
+        shown += [*cards, *looks]
+
+    before = {face.track for result in results[:FIRST] for face in result.faces}
+    after = results[-1].faces
+    assert len(before) == 1 and len(after) == 1, "somebody stands there, alone"
+    assert after[0].track not in before
+    assert results[FIRST - 1].faces[0].person == "Barack Obama" and after[0].person == "Joe Biden"
+    named = {face.person for result in results for face in result.faces if face.track in before}
+    assert named <= {None, "Barack Obama"}
+    changed = next(i for i, result in enumerate(results) if after[0].track in {f.track for f in result.faces})
+    assert changed - FIRST <= 90, (
+        "one who has long been sure is looked at rarely, and nothing moved that would tell"
+    )
+    of_first = [each.sequence for each in shown if each.track in before]
+    of_second = [each.sequence for each in shown if each.track == after[0].track]
+    assert of_first and max(of_first) <= FIRST
+    assert of_second and min(of_second) > FIRST
+    assert any(isinstance(each, FaceCard) for each in shown if each.track == after[0].track) is masked
+
+
+class Counted:
+    """Counts the looks of evidence."""
+
+    def __init__(self, evidence: EvidenceMaker) -> None:
+        self._evidence, self.space, self.looked = evidence, evidence.space, 0
+
+    def looks(self, faces: Sequence[SeenFace]) -> list[dict[str, Vector]]:
+        self.looked += len(faces)
+        return self._evidence.looks(faces)
+
+
+def test_while_another_face_touches_it_even_one_that_is_sure_is_looked_at_often(
+    networks: Networks, matcher: Matcher
+) -> None:
+    looked = {}
+    for away in (240, 112):
+        counted = Counted(networks.evidence)
+        inference = Inference(
+            Settings(),
+            replace(networks, evidence=counted),  # type: ignore[arg-type]
+            matcher,
+            lambda: 0,
+        )
+        alone = np.roll(standing(networks, "obama3.jpg", False), -120, axis=1)
+        both, middle = alone.copy(), 190 + away // 2
+        both[:, middle:] = np.roll(alone, away, axis=1)[:, middle:]
+        for number in range(150):
+            if number == 75:
+                counted.looked = 0
+            results, _, _ = inference.step([announced(number, both)])
+        assert len(results[0].faces) == 2
+        looked[away] = counted.looked
+    assert looked[112] > 2 * looked[240]
