@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import tools.evaluate_identification
 import tools.evaluate_verification
-from engines.recognition.calibration import MODELS
+from engines.recognition.calibration import MODELS, PATH
 from stream.config import Settings
 from stream.networks import Networks, load_networks
 from tools.recognition.store import Sight, Store
@@ -56,6 +56,7 @@ def calibration(tmp_path: Path) -> Path:
         "views_space": evidence.views_space,
         "generator_sha256": networks().engines["unmask"].model_sha256,
         "models": models,
+        "centres": json.loads(PATH.read_text())["centres"],
     }
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps(values))

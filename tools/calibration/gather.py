@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.masks.synthesis import draw_mask
-from engines.recognition.evidence import VIEWS
+from engines.recognition.centring import Centres
+from engines.recognition.evidence import RAW, VIEWS
 from engines.recognition.evidence import cosines as by_term
 from tools.calibration.cctv import Look
 from tools.calibration.fit import Comparisons, balanced
@@ -76,13 +77,40 @@ def gather(
     return samples
 
 
-def compare(samples: Sequence[Sample], masked: bool, terms: Sequence[str]) -> Comparisons:
-    """Each probe, as one look and as the mean of its track, against every template but its own photograph's.
+def centres_of(samples: Sequence[Sample]) -> Centres:
+    """Of the strangers, as cameras see them. Raises ValueError when there are none with a mask and without one."""
+    strangers = [sample for sample in samples if sample.stranger]
+    views = {view: _mean([sample.views[view] for sample in strangers]) for view in VIEWS}
+    clean, masked = (
+        _means([look for probes in found for probe in probes for look in (probe.first, probe.mean)])
+        for found in ([s.clean for s in strangers], [s.masked for s in strangers])
+    )
+    return Centres(clean, masked, views)
+
+
+def _means(looks: Sequence[dict[str, NDArray[np.float32]]]) -> dict[str, NDArray[np.float32]]:
+    names = looks[0] if looks else (RAW,)
+    return {name: _mean([look[name] for look in looks]) for name in names}
+
+
+def _mean(vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    if not vectors:
+        raise ValueError("strangers: at least one must be seen with a mask and one without, found none")
+    return np.asarray(np.mean(vectors, 0, dtype=np.float64), np.float32)
+
+
+def compare(
+    samples: Sequence[Sample], masked: bool, terms: Sequence[str], centres: Centres | None
+) -> Comparisons:
+    """Each probe, as one look and as the mean of its track, against every template but its own photograph's; centred,
+    where there are centres.
 
     Strangers are compared with people only (two photographs of strangers might show one person). Half of the
     weight of pairs of two goes to pairs of people, who were photographed in the same light, half to the rest.
     """
     views = {view: np.stack([s.views[view] for s in samples]) for view in VIEWS}
+    if centres:
+        views = centres.of_views(views)
     owner, stranger = np.array([s.person for s in samples]), np.array([s.stranger for s in samples])
     cosines, same, probe, owners, away = [], [], [], [], []
     for i, sample in enumerate(samples):
@@ -90,6 +118,8 @@ def compare(samples: Sequence[Sample], masked: bool, terms: Sequence[str]) -> Co
         against = against & (np.arange(len(samples)) != i)
         for seen in sample.masked if masked else sample.clean:
             for vectors in (seen.first, seen.mean):
+                if centres:
+                    vectors = centres.looks(vectors, masked)
                 found = by_term(vectors, {view: matrix[against] for view, matrix in views.items()})
                 cosines.append(np.stack([found[term] for term in terms], 1))
                 same.append(owner[against] == sample.person)

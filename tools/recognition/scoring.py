@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.recognition.calibration import CLEAN, COMPLETED, MASKED, MODELS, Calibration, Strength
+from engines.recognition.centring import Centres
 from engines.recognition.evidence import RAW, TERMS, UNMASKED
 from tools.recognition.seeing import Sights
 
@@ -42,6 +43,8 @@ class Scorer:
     def __init__(
         self, calibration: Calibration | None, generator_sha256: str, probes: Sights, templates: Sights
     ) -> None:
+        if calibration:
+            probes, templates = _centred(calibration.centres, probes, templates)
         self._probes, self._templates = probes, templates
         self._terms = terms_of(probes, templates)
         self.kinds = (*self._terms, FUSED) if calibration else self._terms
@@ -109,6 +112,13 @@ class Scorer:
         if look not in self._probes.vectors:
             return raw
         return np.where(self._probes.has[look][rows][:, None], self._probes.vectors[look][rows], raw)
+
+
+def _centred(centres: Centres, probes: Sights, templates: Sights) -> tuple[Sights, Sights]:
+    """Both as the product compares them."""
+    clean, masked = (centres.looks(probes.vectors, masked) for masked in (False, True))
+    looks = {name: np.where(probes.masked[:, None], masked[name], clean[name]) for name in probes.vectors}
+    return replace(probes, vectors=looks), replace(templates, vectors=centres.of_views(templates.vectors))
 
 
 def _beside(rows: NDArray[np.bool_], values: NDArray[np.generic]) -> NDArray[np.bool_]:
