@@ -50,6 +50,12 @@ class Graph:
         self.nodes.append(helper.make_node(op, names, [output or name], name, **attributes))
         return output or name
 
+    def constant(self, value: NDArray[Any]) -> str:
+        """The name of a weight (stored as float32) for a node that does not take it as its last input."""
+        name = f"constant{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name))
+        return name
+
     def model(self, name: str, outputs: list[str], shape: list[int | None]) -> ModelProto:
         """The model around the nodes; an axis of None becomes a dynamic one."""
         axes = [s or a for s, a in zip(shape, ("batch", "channels", "height", "width"), strict=True)]

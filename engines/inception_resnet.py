@@ -1,7 +1,7 @@
 """The ONNX graph of InceptionResnetV1 from a state dict of facenet-pytorch 2.5.3.
 
 Batch normalisation, the scale of the residual branches and the normalisation (x - 127.5) / 128 of the input are
-folded into the convolutions, in float64.
+folded into the convolutions, in float64. Before them the input is resampled into the crop that the network knows.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ Array = NDArray[Any]
 _EPSILON = 1e-3
 
 
-def inception_resnet_v1(state: Mapping[str, Array], size: int) -> ModelProto:
-    """Input [N, 3, size, size], RGB 0..255; output "embedding" [N, 512], not normalised.
+def inception_resnet_v1(state: Mapping[str, Array], rows: Array, columns: Array) -> ModelProto:
+    """Input [N, 3, h, w], RGB 0..255; output "embedding" [N, 512], not normalised.
 
-    Raises ValueError, with the name of the weight, for a state dict of another network.
+    rows [H, h], columns [W, w]: of each row and column of the network's own crop the weights of the input's, which add
+    up to 1. Raises ValueError, with the name of the weight, for a state dict of another network.
     """
-    return _Writer(state).model(size)
+    return _Writer(state).model(rows, columns)
 
 
 class _Writer:
@@ -35,8 +36,8 @@ class _Writer:
         self._graph, self._state = Graph(), dict(state)
         self._channels = {"picture": 3}
 
-    def model(self, size: int) -> ModelProto:
-        x = self._stem("picture")
+    def model(self, rows: Array, columns: Array) -> ModelProto:
+        x = self._stem(self._resampled("picture", rows, columns))
         for block in range(5):
             x = self._residual(f"repeat_1.{block}", x, 0.17, [[""], ["0", "1"], ["0", "1", "2"]])
         x = self._reduction("mixed_6a", x, [[""], ["0", "1", "2"]])
@@ -57,9 +58,14 @@ class _Writer:
         if len(w) != 512:
             raise ValueError(f"last_linear.weight: must give 512 numbers, found {len(w)}")
         try:
-            return self._graph.model("facenet", ["embedding"], [None, 3, size, size])
+            return self._graph.model("facenet", ["embedding"], [None, 3, rows.shape[1], columns.shape[1]])
         except InferenceError as error:
             raise ValueError(f"the sizes of its layers do not fit: {str(error).splitlines()[0]}") from error
+
+    def _resampled(self, x: str, rows: Array, columns: Array) -> str:
+        """As two products of matrices, which every runtime computes in the same way."""
+        across = self._graph.add("MatMul", x, columns.T)
+        return self._counted(self._graph.add("MatMul", [self._graph.constant(rows[None, None]), across]), 3)
 
     def _stem(self, x: str) -> str:
         x = self._convolution("conv2d_1a", x, stride=2, picture=True)

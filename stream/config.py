@@ -156,6 +156,27 @@ class Recognition(_Strict):
     decide_at: Probability = 0.9
     false_alarms: Annotated[float, Field(gt=0, le=0.1)] = 0.001
     prior_enrolled: Probability = 0.5
+    embedder: Literal["sface", "facenet"] = "sface"
+    facenet_weights: LocalPath | None = None
+    calibration: LocalPath | None = None
+
+    @model_validator(mode="after")
+    def _facenet_brings_its_files(self) -> Recognition:
+        if self.embedder != "facenet" and self.facenet_weights is not None:
+            raise ValueError(
+                f"facenet_weights must be null unless embedder is facenet, found {str(self.facenet_weights)!r} "
+                f"with {self.embedder}"
+            )
+        if self.embedder == "facenet" and self.facenet_weights is None:
+            raise ValueError(
+                "facenet_weights must be a file where embedder is facenet, whose weights are not shipped, found null"
+            )
+        if self.embedder == "facenet" and self.calibration is None:
+            raise ValueError(
+                "calibration must be a file where embedder is facenet, since the shipped one is sface's: name where it "
+                "is to lie and make it with python -m tools.calibrate --config FILE, found null"
+            )
+        return self
 
 
 class Engines(_Strict):

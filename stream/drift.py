@@ -6,6 +6,7 @@ Falling likeness of those named, or more faces without a decision, say that came
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 
 import msgspec
@@ -14,7 +15,9 @@ import numpy as np
 from stream.archive.archive import Archive
 from stream.archive.sightings import Query, Sighting
 
-_WEEK_NS = 7 * 86_400 * 1_000_000_000
+_HOUR_NS = 3600 * 1_000_000_000
+_HOURS = 7 * 24
+_WEEK_NS = _HOURS * _HOUR_NS
 _WEEKS = 12
 _MOST_LOOKED_AT = 400
 _FEWEST = 20
@@ -42,10 +45,25 @@ def weeks(archive: Archive, now_ns: int | None = None) -> list[Week]:
     return found[first:]
 
 
-def strangers_a_day(found: list[Week], now_ns: int | None = None) -> float | None:
-    """Faces a day that were not named, of the weeks in which there were any; None without a week."""
+def strangers_a_day(archive: Archive, found: list[Week]) -> float | None:
+    """Faces a day that were not named, of the weeks in which there were any; None before a whole day has passed since
+    the first face was seen. found: as `weeks` gives them.
+    """
     busy = [week for week in found if week.seen]
-    return sum(week.nobody + week.undecided for week in busy) / (7 * len(busy)) if busy else None
+    if not busy:
+        return None
+    days = (_hours_watched(archive, busy[0]) + _HOURS * (len(busy) - 1)) / 24
+    return sum(week.nobody + week.undecided for week in busy) / days if days >= 1 else None
+
+
+def _hours_watched(archive: Archive, week: Week) -> int:
+    """Hours from the first face of a week to its end: before it, nobody may have been watching."""
+    began_ns = week.began_ms * 1_000_000
+
+    def seen(hours: int) -> bool:
+        return archive.count(Query(from_ns=began_ns, to_ns=began_ns + hours * _HOUR_NS, glimpses=False)) > 0
+
+    return _HOURS - bisect_left(range(_HOURS), True, key=seen) + 1
 
 
 def _week(archive: Archive, began_ns: int) -> Week:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.models import Model, from_file, remembered
+from engines.recognition.facenet import facenet_model
 from engines.stock import Entry, stock
 from stream.config import Settings
 
@@ -26,10 +27,12 @@ class EngineListError(RuntimeError):
 
 
 def models_in_use(settings: Settings) -> list[Model]:
-    """The networks that may be in use: the product's that are made, and a generator of one's own. Raises ModelError."""
+    """The networks that may be in use: the product's that are made, and those of one's own. Raises ModelError."""
     models = list(remembered(settings.engines.cache).values())
     if settings.unmasking.generator:
         models.append(from_file("unmask", settings.unmasking.generator))
+    if settings.recognition.facenet_weights:
+        models.append(facenet_model(settings.recognition.facenet_weights, settings.engines.cache))
     return models
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from engines.recognition.calibration import Calibration
 from engines.recognition.enrolled import GallerySnapshot
 from engines.recognition.evidence import EvidenceMaker
 from engines.recognition.gallery import Gallery, GalleryError
 from engines.recognition.matcher import Matcher
+from stream.calibration import calibration_of
 from stream.config import Recognition
 from stream.renewal import Renewal
 
@@ -37,7 +37,7 @@ class GalleryWatch:
         """
         self._settings, self._space, self._views_space = settings, space, views_space
         self._generator, self._open_evidence = generator_sha256, open_evidence
-        self._calibration = Calibration.load()
+        self._calibration = calibration_of(settings, space)
         settings.gallery.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._gallery = Gallery(settings.gallery)
         self._renewal: Renewal | None = None

@@ -112,7 +112,7 @@ def run(
             evidence.space,
             evidence.views_space,
             generator,
-            lambda: open_evidence(settings.engines),
+            lambda: open_evidence(settings),
         )
     except (CalibrationError, EngineError, GalleryError, ModelError) as error:
         raise Fault(str(error)) from error

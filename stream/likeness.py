@@ -12,12 +12,14 @@ from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recog
 from engines.backends import Engine
 from engines.detection.landmarks import LandmarkRefiner
 from engines.masks.state import MaskState, MaskStateClassifier, crop
-from engines.recognition.calibration import Calibration, CalibrationError
-from engines.recognition.embedder import SFace
+from engines.recognition.calibration import PLAIN, PLAIN_MASKED, CalibrationError
+from engines.recognition.evidence import RAW, SeenFace
 from engines.recognition.photo import Photo, Refused
 from engines.recognition.quality import measure
 from engines.unmasking.mark import CAPTION, TILE, is_reconstruction
-from stream.config import Settings
+from stream.calibration import calibration_of
+from stream.config import Recognition, Settings
+from stream.embedders import evidence_of
 from stream.networks import open_detector
 from stream.photo_faces import SMALLEST_FACE, find_faces
 
@@ -26,7 +28,7 @@ _RECONSTRUCTION = "is a reconstruction made by this product: a guess is no face 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredFace:
-    """embedding: float32 [128] in `space`. notes: what makes a search by it less reliable, a sentence each."""
+    """embedding: float32 [D] in `space`. notes: what makes a search by it less reliable, a sentence each."""
 
     embedding: NDArray[np.float32]
     space: str
@@ -38,12 +40,12 @@ class FaceMeasurer:
     """Measures the largest face of photographs."""
 
     def __init__(self, settings: Settings, opened: Mapping[str, Engine]) -> None:
-        """opened: at least the detector's networks, `landmarks`, `maskstate` and `sface`."""
+        """opened: engines from stream.enroller.open_for_photographs. Raises ModelError."""
         self._limits = settings.quality
         self._detector = open_detector(settings.detection, opened, SMALLEST_FACE)
         self._landmarks = LandmarkRefiner(opened["landmarks"])
         self._mask_state = MaskStateClassifier(opened["maskstate"])
-        self._embedder = SFace(opened["sface"])
+        self._evidence = evidence_of(settings, opened)
 
     def measure(self, photo: Photo) -> MeasuredFace:
         """The largest face. Raises Refused."""
@@ -68,29 +70,27 @@ class FaceMeasurer:
         aligned = warp(pixels, recognition_transform(landmarks), RECOGNITION_SIZE)
         if unfit := measure(pixels, landmarks, aligned).unfit(self._limits):
             notes.append(f"the face is {unfit}: a search by it is less reliable")
-        return MeasuredFace(
-            self._embedder.embed(aligned[None])[0], self._embedder.space, masked, tuple(notes)
-        )
+        embedding = self._evidence.looks([SeenFace(aligned, masked=False)])[0][RAW]
+        return MeasuredFace(embedding, self._evidence.space, masked, tuple(notes))
 
 
 class Likeness:
     """How probable it is that two faces of some similarity are of the same person, where that was measured."""
 
-    def __init__(self, space: str, prior: float) -> None:
-        """space: of the embeddings. prior: how probable it is before looking, 0..1."""
-        self._prior = prior
+    def __init__(self, space: str, chosen: Recognition) -> None:
+        """space: of the embeddings."""
+        self._prior = chosen.prior_enrolled
         try:
-            calibration = Calibration.load()
+            self._models = calibration_of(chosen, space).models
         except CalibrationError:
-            calibration = None
-        self._models = calibration.models if calibration and calibration.space == space else {}
+            self._models = {}
 
     def probability(self, similarity: float, masked: bool, both_masked: bool) -> float | None:
         """Calibrated; None where the calibration says nothing: of two masked faces, or of another embedder.
 
         masked: one of the two faces, or both, wear a mask.
         """
-        model = None if both_masked else self._models.get("masked" if masked else "clean")
+        model = None if both_masked else self._models.get(PLAIN_MASKED if masked else PLAIN)
         if model is None:
             return None
         odds = float(np.exp(model(np.array(similarity)))) * self._prior / (1 - self._prior)

@@ -45,7 +45,7 @@ def make_look(
     embedding: NDArray[np.float32] | None,
     space: str,
 ) -> FaceLook:
-    """The message. rgb: uint8 [H, W, 3]; box: x1, y1, x2, y2 in its pixels; embedding: float32 [128] or None."""
+    """The message. rgb: uint8 [H, W, 3]; box: x1, y1, x2, y2 in its pixels; embedding: float32 [D] or None."""
     return FaceLook(
         camera=frame.camera,
         track=track,

@@ -138,7 +138,7 @@ class FaceLook(Message, frozen=True):
     """inference -> recorder: a better picture of a track than the one before.
 
     picture_jpeg: the face with its surroundings, from the frame as it was, at most 320 pixels a side. embedding:
-    float32 [128] of the face as seen, in the space named; empty when faces are not to be kept, or this one is unfit.
+    float32 [D] of the face as seen, in the space named; empty when faces are not to be kept, or this one is unfit.
     """
 
     camera: str

@@ -11,11 +11,11 @@ from engines.detection.detectors import Detector, make_detector, networks_of
 from engines.detection.landmarks import LandmarkRefiner
 from engines.masks.authenticity import AuthenticityClassifier
 from engines.masks.state import MaskStateClassifier
-from engines.models import Model, from_file, prepare
+from engines.models import Model, from_file
 from engines.recognition.evidence import EvidenceMaker
 from engines.unmasking.generator import Unmasker
 from stream.config import Detection, Settings
-from stream.embedders import EMBEDDERS, evidence_of
+from stream.embedders import evidence_of, models_with_embedders
 from stream.messages import EngineInfo
 
 
@@ -52,11 +52,11 @@ class Networks:
 
 def models_of(settings: Settings, progress: Callable[[str, float], None]) -> dict[str, Model]:
     """The networks that these settings need, by name, made where the cache lacks them. Raises ModelError."""
-    names = [*networks_of(settings.detection.detector), "landmarks", "maskstate", *EMBEDDERS]
+    names = [*networks_of(settings.detection.detector), "landmarks", "maskstate"]
     names += ["unmask"] if settings.unmasking.enabled else []
     names += ["gender"] if settings.attributes.enabled else []
     names += ["authenticity"] if settings.authenticity.enabled else []
-    models = prepare(settings.engines.cache, names, progress)
+    models = models_with_embedders(settings, names, progress)
     if settings.unmasking.enabled and settings.unmasking.generator:
         models["unmask"] = from_file("unmask", settings.unmasking.generator)
     return models
@@ -92,7 +92,7 @@ def load_networks(
         landmarks=LandmarkRefiner(opened["landmarks"]),
         mask_state=MaskStateClassifier(opened["maskstate"]),
         unmasker=Unmasker(opened["unmask"]) if "unmask" in opened else None,
-        evidence=evidence_of(opened),
+        evidence=evidence_of(settings, opened),
         opened=opened,
         gender=GenderEstimator(opened["gender"]) if "gender" in opened else None,
         authenticity=AuthenticityClassifier(opened["authenticity"]) if "authenticity" in opened else None,

@@ -1,6 +1,10 @@
 """Fits how likeness becomes probability, measures it on LFW, and writes the result with its card.
 
     python -m tools.calibrate --data ../shared/data
+    python -m tools.calibrate --data ../shared/data --config site.yaml
+
+The second is for an embedder that the settings name (recognition.embedder: facenet): it writes the file that they name
+in recognition.calibration, which need not be there before.
 
 Fitted on the Face Research Lab London Set (102 people, two photographs each) with FairFace's validation faces as
 further strangers, all as simulated cameras see them; LFW only measures. Run it again whenever the embedder or the
@@ -12,8 +16,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -22,32 +28,53 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from engines.backends import open_engine
-from engines.detection.detectors import networks_of
+from engines.backends import EngineError, open_engine
 from engines.detection.landmarks import LandmarkRefiner
 from engines.masks.synthesis import draw_mask
 from engines.masks.templates import apply_template, read_templates
-from engines.models import prepare
-from engines.recognition.calibration import CLEAN, COMPLETED, MASKED, MODELS, PATH, Calibration
+from engines.models import ModelError
+from engines.recognition.calibration import (
+    CLEAN,
+    MASKED,
+    MODELS,
+    PLAIN,
+    PLAIN_MASKED,
+    Calibration,
+    CalibrationError,
+)
 from engines.unmasking.generator import Unmasker
-from stream.config import Settings
-from stream.embedders import EMBEDDERS, evidence_of
-from stream.networks import open_detector
+from stream.calibration import calibration_file
+from stream.config import ConfigError, Settings, load
+from stream.embedders import evidence_of
+from stream.networks import models_of, open_detector
 from tools.calibration.card import About, Measured, card
 from tools.calibration.fit import Fitted, fit
-from tools.calibration.gather import compare, gather, pictures
+from tools.calibration.gather import centres_of, compare, gather, pictures
 from tools.calibration.lfw import CONDITIONS, Seen, identify, read_pairs, see, verify
 from tools.calibration.probes import Chain, Masker
 from tools.preparing import progress_bar
 
 _GALLERIES = (10, 100)
+_WORTHLESS = 0.9
+"""Share of what a guess costs: a model of noise comes near 1, or above it."""
 T = TypeVar("T")
 
 
 app = typer.Typer(add_completion=False)
 
 
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Ends the command with one line for what can go wrong."""
+    try:
+        yield
+    except (CalibrationError, ConfigError, EngineError, ModelError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 @app.command()
+@_sentences()
 def calibrate(
     data: Annotated[
         Path, typer.Option(help="Folder with faces/index.csv, protocols/lfw/pairs.txt, mask_templates.")
@@ -66,21 +93,28 @@ def calibrate(
     ] = 6000,
     seed: int = 1,
     limit: Annotated[int, typer.Option(help="Only so many photographs of each kind, for a trial.")] = 0,
-    output: Annotated[Path, typer.Option(help="The calibration; its card is written beside it.")] = PATH,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The calibration, by default the one that the settings name; its card is written beside it."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings in YAML, which name the embedder; the defaults without.")
+    ] = None,
 ) -> None:
-    """Fit, measure, write calibration.json and its card."""
-    settings, began = Settings(), time.monotonic()
-    models = prepare(
-        settings.engines.cache,
-        (*networks_of(settings.detection.detector), "landmarks", "unmask", *EMBEDDERS),
-    )
+    """Fit, measure, write the calibration and its card."""
+    settings, began = _with_reconstructions(load(config) if config else Settings()), time.monotonic()
+    output = output or calibration_file(settings.recognition)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    models = models_of(settings, lambda name, share: None)
     engines = {name: open_engine(model, cache=settings.engines.cache) for name, model in models.items()}
     detector = open_detector(settings.detection, engines)
     unmasker = Unmasker(engines["unmask"])
     chain = Chain(
         detector,
         LandmarkRefiner(engines["landmarks"]),
-        evidence_of(engines),
+        evidence_of(settings, engines),
         lambda crops: unmasker.unmask(crops).pictures,
         settings.quality,
         settings.tracking.min_score,
@@ -94,17 +128,21 @@ def calibrate(
         samples = gather(
             chain, known, unknown, looks, frames, rng, lambda f: progress.update(task, completed=f)
         )
-        fitted, alike = {}, {CLEAN: 1, MASKED: len(MODELS[MASKED]), COMPLETED: len(MODELS[MASKED])}
+        fitted, centres = {}, centres_of(samples)
         for name, terms in MODELS.items():
             progress.update(task, description=f"Fitting {name}")
-            fitted[name] = fit(compare(samples, name != CLEAN, terms), alike[name], rng)
+            plain = name in (PLAIN, PLAIN_MASKED)
+            compared = compare(samples, name not in (CLEAN, PLAIN), terms, None if plain else centres)
+            fitted[name] = fit(compared, min(len(terms), len(MODELS[MASKED])), rng)
+            _check(name, fitted[name])
         values = {
             "space": chain.evidence.space,
             "views_space": chain.evidence.views_space,
             "generator_sha256": models["unmask"].sha256,
+            "centres": centres.lists(),
             "models": {name: _strength(name, f) for name, f in fitted.items()},
         }
-        _write(output, json.dumps(values, indent=1) + "\n")
+        _write(output, _lists_in_lines(json.dumps(values, indent=1)) + "\n")
         measured: Measured = {}
         masks = "none"
         if lfw_pairs:
@@ -115,7 +153,7 @@ def calibrate(
             seen = see(chain, pairs, masker, seed, lambda f: progress.update(task, completed=f))
             measured = _measure(seen, Calibration.load(output), settings.recognition.decide_at)
     about = About(
-        f"python -m tools.calibrate --data DATA --looks {looks} --frames {frames} "
+        f"python -m tools.calibrate --data DATA {'--config FILE ' if config else ''}--looks {looks} --frames {frames} "
         f"--most-strangers {most_strangers} --lfw-pairs {lfw_pairs} --seed {seed}",
         f"{platform.machine()}, {os.cpu_count()} cores, {(time.monotonic() - began) / 60:.0f} minutes",
         f"{sum(not s.stranger for s in samples)} of people, {sum(s.stranger for s in samples)} of strangers",
@@ -126,6 +164,12 @@ def calibrate(
     text = card(about, fitted, measured)
     _write(output.with_suffix(".md"), text)
     typer.echo(text)
+
+
+def _with_reconstructions(settings: Settings) -> Settings:
+    """What reconstructions are worth is fitted whether they are made or not."""
+    unmasking = settings.unmasking.model_copy(update={"enabled": True})
+    return settings.model_copy(update={"unmasking": unmasking})
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:
@@ -168,6 +212,21 @@ def _strength(name: str, fitted: Fitted) -> dict[str, Any]:
         **{key: round(getattr(strength, key), 4) for key in numbers},
         "strangers": {"mean": round(mean, 5), "deviation": round(deviation, 5)},
     }
+
+
+def _check(name: str, fitted: Fitted) -> None:
+    """Raises CalibrationError for a model of an embedder that does not know people."""
+    if not fitted.log_loss[0] < _WORTHLESS:
+        raise CalibrationError(
+            f"models.{name}: the embeddings do not tell these people apart: on people held out the model must lose at "
+            f"most {_WORTHLESS} of what a guess by the odds alone does, found {fitted.log_loss[0]:.3g}; nothing was "
+            "written"
+        )
+
+
+def _lists_in_lines(text: str) -> str:
+    """JSON with each list of numbers in one line."""
+    return re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), text)
 
 
 def _write(path: Path, text: str) -> None:

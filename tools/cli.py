@@ -18,6 +18,7 @@ from rich.markup import escape
 import stream
 from engines.backends import EngineError
 from engines.models import ModelError
+from engines.recognition.calibration import CalibrationError
 from engines.recognition.gallery import GalleryError
 from stream.capture.address import AddressError, SourceKind, local_path, source_kind
 from stream.capture.opening import Opener
@@ -216,7 +217,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app()
-    except (EngineError, Fault, GalleryError, ModelError, StoreError) as error:
+    except (CalibrationError, EngineError, Fault, GalleryError, ModelError, StoreError) as error:
         console.print(f"[red]{escape(str(error))}[/red]", highlight=False)
         sys.exit(1)
 

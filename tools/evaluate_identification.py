@@ -26,7 +26,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.recognition.calibration import PATH
 from tools.recognition.bootstrap import People
 from tools.recognition.identification import RANKS, RATES, identify
 from tools.recognition.lists import Index, SearchList, draw_searches, read_index, read_searches
@@ -86,7 +85,7 @@ def evaluate_identification(
     by: By = None,
     gate: Gate = False,
     config: Config = None,
-    calibration: CalibrationFile = PATH,
+    calibration: CalibrationFile = None,
     keep: Keep = None,
     draws: Draws = 200,
     seed: int = 1,

@@ -26,7 +26,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engines.recognition.calibration import PATH
 from tools.recognition.bootstrap import People
 from tools.recognition.lists import PairList, read_index, read_pairs
 from tools.recognition.metrics import RATES
@@ -74,7 +73,7 @@ def evaluate_verification(
     by: By = None,
     gate: Gate = False,
     config: Config = None,
-    calibration: CalibrationFile = PATH,
+    calibration: CalibrationFile = None,
     keep: Keep = None,
     draws: Draws = 200,
     seed: int = 1,

@@ -16,11 +16,13 @@ from rich.table import Table
 from engines.backends import EngineError
 from engines.models import ModelError
 from engines.recognition.audit import AuditError
+from engines.recognition.calibration import CalibrationError
 from engines.recognition.enrolment import Enroller, Refused, check_identity
 from engines.recognition.gallery import Gallery, GalleryError, Receipt
 from engines.recognition.names import clean_ground, clean_name
 from stream.archive.archive import ArchiveError
 from stream.archive.archive import Receipt as ArchiveReceipt
+from stream.calibration import calibration_of
 from stream.config import ConfigError, Settings, load
 from stream.enroller import enroller_of, open_for_photographs
 from stream.erasing import erase_person
@@ -52,13 +54,14 @@ def add(
     with _sentences(), Gallery(gallery or settings.recognition.gallery) as book:
         name, ground = clean_name(name), clean_ground(ground)
         enroller = open_enroller(settings)
+        calibration = calibration_of(settings.recognition, enroller.space)
         refused = 0
         for photo in photos:
             try:
                 template = enroller.template(photo)
                 if owner := book.owner_of_picture(template.digest):
                     raise Refused(f"the very same photograph is already enrolled as {owner}")
-                check_identity(template, name, book.load(template.space), although_like or ())
+                check_identity(template, name, book.load(template.space), calibration, although_like or ())
                 person = book.add(name, template, ground, _actor())
                 typer.echo(f"{photo}: enrolled as {person.name} (picture {person.pictures})")
             except Refused as refusal:
@@ -193,7 +196,15 @@ def _sentences() -> Iterator[None]:
     """Ends the command with one line for everything that can go wrong."""
     try:
         yield
-    except (ArchiveError, AuditError, EngineError, GalleryError, ModelError, ValueError) as error:
+    except (
+        ArchiveError,
+        AuditError,
+        CalibrationError,
+        EngineError,
+        GalleryError,
+        ModelError,
+        ValueError,
+    ) as error:
         _fail(str(error))
 
 

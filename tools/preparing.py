@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engines.backends import Building
+from stream.calibration import calibration_of
 from stream.config import Settings
 from stream.networks import load_networks
 
@@ -21,7 +22,8 @@ def prepare_with_progress(settings: Settings, console: Console, live: bool = Tru
     """Make every network's file and compiled engine, so that the stages start warm.
 
     live: an engine that takes minutes to build is left to the stage, which serves on another one meanwhile.
-    Says once which better runtime was passed over and why. Raises ModelError, EngineError.
+    Says once which better runtime was passed over and why. Raises ModelError, EngineError, and
+    CalibrationError for a calibration of another embedder than the settings'.
     """
     with progress_bar(console) as progress:
         task = progress.add_task("Preparing engines", total=1.0)
@@ -32,6 +34,7 @@ def prepare_with_progress(settings: Settings, console: Console, live: bool = Tru
             ),
             Building.LATER if live else Building.NOW,
         )
+    calibration_of(settings.recognition, loaded.evidence.space)
     for note in loaded.notes:
         console.print(f"[yellow]{note}[/yellow]", highlight=False)
     served = sorted({f"{info.backend} ({info.precision})" for info in loaded.engines.values()})

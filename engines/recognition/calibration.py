@@ -26,15 +26,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.models import WEIGHTS
+from engines.recognition.centring import Centres
 
 PATH = WEIGHTS / "calibration.json"
 CLEAN, MASKED, COMPLETED = "clean", "masked", "masked+unmasked"
+PLAIN, PLAIN_MASKED = "plain", "plain masked"
 MODELS: Final[Mapping[str, tuple[str, ...]]] = {
     CLEAN: ("raw",),
     MASKED: ("raw", "upper", "robust", "rendered"),
     COMPLETED: ("raw", "upper", "robust", "rendered", "unmasked"),
+    PLAIN: ("raw",),
+    PLAIN_MASKED: ("raw",),
 }
-"""Each model's terms: of the face as seen, and with what the generator completed."""
+"""Each model's terms: of the face as seen, and with what the generator completed. Their cosines are of centred vectors,
+those of the last two of embeddings as they are, where nothing else is known of two faces, one of them masked or not.
+"""
 
 
 class CalibrationError(RuntimeError):
@@ -78,7 +84,8 @@ class Strength:
 class Calibration:
     """The models, and the networks that they were fitted for.
 
-    space, views_space: of the embeddings (evidence.EvidenceMaker). generator_sha256: of the unmasking network's file,
+    space, views_space: of the embeddings (evidence.EvidenceMaker). centres: of the vectors that the models compare.
+    generator_sha256: of the unmasking network's file,
     empty when "masked+unmasked" was not fitted. sha256: of this file.
     """
 
@@ -86,7 +93,16 @@ class Calibration:
     views_space: str
     generator_sha256: str
     models: Mapping[str, Strength]
+    centres: Centres
     sha256: str = ""
+
+    def cosine(self, likeness: float) -> float:
+        """The cosine of two faces without masks that are so alike, in the measure of their embedder: 0 are two
+        strangers on average, 1 is where the cosine speaks for neither side. Limits that are given so hold for every
+        embedder.
+        """
+        plain = self.models[PLAIN]
+        return plain.strangers[0] + likeness * (plain.crossing - plain.strangers[0])
 
     @classmethod
     def load(cls, path: Path = PATH) -> Calibration:
@@ -99,16 +115,17 @@ class Calibration:
         try:
             models = {name: _strength(name, entry) for name, entry in values["models"].items()}
             spaces = values["space"], values["views_space"], values["generator_sha256"]
+            centres = Centres.parse(values["centres"])
         except (KeyError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{path}: is not a calibration: {error}") from None
         except ValueError as error:
             raise CalibrationError(f"{path}: {error}") from None
         if not all(isinstance(space, str) for space in spaces):
             raise CalibrationError(f"{path}: space, views_space and generator_sha256 must be text")
-        for needed in (CLEAN, MASKED):
+        for needed in (CLEAN, MASKED, PLAIN, PLAIN_MASKED):
             if needed not in models:
                 raise CalibrationError(f"{path}: models.{needed}: must be there")
-        return cls(*spaces, models, hashlib.sha256(data).hexdigest())
+        return cls(*spaces, models, centres, hashlib.sha256(data).hexdigest())
 
 
 def _strength(name: str, entry: Any) -> Strength:
@@ -125,6 +142,10 @@ def _strength(name: str, entry: Any) -> Strength:
     if steepness <= 0 or bend < 0:
         raise ValueError(
             f"models.{name}: steepness must be above 0 and bend not below, found {steepness}, {bend}"
+        )
+    if abs(crossing) > 1:
+        raise ValueError(
+            f"models.{name}.crossing: must lie between -1 and 1, as cosines do, found {crossing}"
         )
     if not lower <= 0 <= upper:
         raise ValueError(

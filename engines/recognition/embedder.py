@@ -1,6 +1,7 @@
-"""SFace: a face in the recognition frame becomes a direction in space; near directions, probably one person.
+"""A face in the recognition frame becomes a direction in space; near directions, probably one person.
 
-Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021.
+SFace: Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021. Another embedder
+is that of engines.recognition.facenet.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from engines.alignment import RECOGNITION_SIZE, face_to_recognition, warp
 from engines.models import NETWORKS, Borne
 
-DIMENSIONS = 128
 _FIRST_ROW, _RIM = 26, 10  # of the recognition frame: within this the face frame surely reaches
 
 
@@ -35,7 +35,7 @@ class EmbedderEngine(Protocol):
         """Its outputs for float32 [N, 3, 112, 112]."""
 
 
-class SFace:
+class Embedder:
     """Embeds faces with one engine.
 
     space: names the space that the embeddings live in. Embeddings of two spaces must never be compared; a
@@ -43,25 +43,30 @@ class SFace:
     made anew from the same weights keeps every gallery valid.
     """
 
-    def __init__(self, engine: EmbedderEngine) -> None:
-        self._engine = engine
-        self.space = embedding_space(engine.info.network, engine.info.model_sha256)
+    def __init__(self, engine: EmbedderEngine, space: str) -> None:
+        self._engine, self.space = engine, space
 
     def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """float32 [N, 128] of unit length, for uint8 RGB crops [N, 112, 112, 3] in the recognition frame.
+        """float32 [N, D] of unit length, for uint8 RGB crops [N, 112, 112, 3] in the recognition frame, N >= 1.
 
-        An embedding without length (it has no direction) comes back as zeros: similar to nobody.
+        D is the network's own. An embedding without length (it has no direction) comes back as zeros: similar to
+        nobody.
         Raises ValueError for another shape or type.
         """
         wanted = (RECOGNITION_SIZE, RECOGNITION_SIZE, 3)
-        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != wanted:
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != wanted or not len(crops):
             raise ValueError(
                 f"crops: must be uint8 [N, 112, 112, 3], found {crops.dtype} {list(crops.shape)}"
             )
-        if not len(crops):
-            return np.zeros((0, DIMENSIONS), np.float32)
         batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
         return unit(self._engine(batch)[0])
+
+
+class SFace(Embedder):
+    """SFace, or the copy of it that learnt to see through masks: 128 dimensions."""
+
+    def __init__(self, engine: EmbedderEngine) -> None:
+        super().__init__(engine, embedding_space(engine.info.network, engine.info.model_sha256))
 
 
 def embedding_space(network: str, model_sha256: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.recognition.embedder import DIMENSIONS
 from engines.recognition.evidence import VIEWS, WHOLE, Vector
 
 
@@ -16,7 +15,7 @@ from engines.recognition.evidence import VIEWS, WHOLE, Vector
 class Template:
     """One picture of a person, as the gallery keeps it.
 
-    views: unit float32 [128] by the names in engines.recognition.evidence.VIEWS; WHOLE at least. space: of WHOLE.
+    views: unit float32 [D] by the names in engines.recognition.evidence.VIEWS; WHOLE at least. space: of WHOLE.
     views_space: of the others. picture: the face as a PNG file in the recognition frame at twice its size, from which
     another embedder can make its own template; empty when it is not to be kept. quality: 0 to 1. digest: of the
     photograph's pixels, so that it is known again; only a keyed mark of it is stored.
@@ -106,11 +105,11 @@ class Receipt:
 class GallerySnapshot:
     """All templates at one moment, in memory, for exact search.
 
-    ids, names: of the people, [P]. views: float32 [T, 128] by the names in VIEWS, rows of one person side by side.
-    owner: intp [T], each row's index into ids, rising. space: of the embeddings, empty while nobody is enrolled.
-    complete: whether all views are of the embedders in use; where one is missing the whole face stands in for it.
-    refuted: float32 [R, 128], faces of which somebody said that they are not those of the people refuted_owner, intp
-    [R], indices into ids.
+    ids, names: of the people, [P]. views: float32 [T, D] by the names in VIEWS, rows of one person side by side.
+    owner: intp [T], each row's index into ids, rising. space: of the embeddings, empty while nobody is enrolled, and D
+    is 0 then. complete: whether all views are of the embedders in use; where one is missing the whole face stands in
+    for it. refuted: float32 [R, D], faces of which somebody said that they are not those of the people refuted_owner,
+    intp [R], indices into ids.
     """
 
     version: int
@@ -120,18 +119,18 @@ class GallerySnapshot:
     views: Mapping[str, NDArray[np.float32]]
     owner: NDArray[np.intp]
     complete: bool = True
-    refuted: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, DIMENSIONS), np.float32))
+    refuted: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     refuted_owner: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
 
     @property
     def matrix(self) -> NDArray[np.float32]:
-        """Of the whole faces, float32 [T, 128]."""
+        """Of the whole faces, float32 [T, D]."""
         return self.views[WHOLE]
 
     @classmethod
     def empty(cls) -> GallerySnapshot:
         """Nobody enrolled."""
-        return cls.of(0, "", (), (), np.zeros((0, DIMENSIONS), np.float32), np.zeros(0, np.intp))
+        return cls.of(0, "", (), (), np.zeros((0, 0), np.float32), np.zeros(0, np.intp))
 
     @classmethod
     def of(
@@ -149,12 +148,17 @@ class GallerySnapshot:
 
 def check(template: Template) -> None:
     """Raises ValueError for a template that cannot be compared with others."""
+    wanted = template.embedding.shape
     for view, vector in template.views.items():
-        if (
-            vector.shape != (DIMENSIONS,)
-            or not np.isfinite(vector).all()
-            or abs(float(np.linalg.norm(vector)) - 1) > 1e-3
-        ):
+        if vector.shape != wanted or not is_direction(vector):
             raise ValueError(
-                f"template: {view} must be a finite vector [{DIMENSIONS}] of length 1, found {list(vector.shape)}"
+                f"template: {view} must be a finite vector of length 1, of as many numbers as {WHOLE} "
+                f"{list(wanted)}, found {list(vector.shape)}"
             )
+
+
+def is_direction(vector: Vector) -> bool:
+    """Whether it is float32 [D], finite and of length 1."""
+    return vector.ndim == 1 and bool(
+        np.isfinite(vector).all() and abs(float(np.linalg.norm(vector)) - 1) < 1e-3
+    )

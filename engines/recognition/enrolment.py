@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, scaled, warp
 from engines.faces import Faces
+from engines.recognition.calibration import Calibration
 from engines.recognition.enrolled import GallerySnapshot, Template
 from engines.recognition.evidence import EvidenceMaker, Vector
 from engines.recognition.names import same_name
@@ -35,10 +36,11 @@ _NO_MASK = 0.5
 _RECONSTRUCTION = "is a reconstruction made by this product: a guess is never enrolled"
 _MADE = "rainedAlgorithmicMedia"  # of IPTC's DigitalSourceType: made by a trained model, wholly or in part
 
-_SAME_PERSON = 0.5
-"""Cosine above which a photograph shows a person enrolled under another name."""
-_OTHER_PERSON = 0.2
-"""Cosine to every picture of a person below which a photograph shows someone else."""
+_SAME_PERSON = 1.46
+"""Likeness (Calibration.cosine) above which a photograph shows a person enrolled under another name: a cosine of SFace
+of 0.5."""
+_OTHER_PERSON = 0.37
+"""Likeness to every picture of a person below which a photograph shows someone else: a cosine of SFace of 0.2."""
 
 Landmarks = NDArray[np.float32]
 
@@ -88,6 +90,11 @@ class Enroller:
         self._detector, self._evidence = detector, evidence
         self._no_mask = no_mask
         self._limits = limits or EnrolmentLimits()
+
+    @property
+    def space(self) -> str:
+        """Of the templates (EvidenceMaker.space)."""
+        return self._evidence.space
 
     def template(self, path: Path) -> Template:
         """The template of a photograph file. Raises Refused."""
@@ -186,11 +193,15 @@ def views_of(picture: bytes, evidence: EvidenceMaker) -> dict[str, Vector]:
 
 
 def check_identity(
-    template: Template, name: str, snapshot: GallerySnapshot, although_like: Sequence[str] = ()
+    template: Template,
+    name: str,
+    snapshot: GallerySnapshot,
+    calibration: Calibration,
+    although_like: Sequence[str] = (),
 ) -> None:
     """Raises Refused when a photograph seems to show another person than the one it is to be enrolled for.
 
-    although_like: names of people who do look so much alike (twins).
+    snapshot, calibration: of the template's space. although_like: names of people who do look so much alike (twins).
     """
     if not len(snapshot.matrix):
         return
@@ -200,9 +211,9 @@ def check_identity(
     for i in np.argsort(-best, kind="stable"):
         other = snapshot.names[i]
         if same_name(other) == wanted:
-            if best[i] < _OTHER_PERSON:
+            if best[i] < calibration.cosine(_OTHER_PERSON):
                 raise Refused(
                     f"shows someone else than the pictures of {other} that are enrolled (similarity {best[i]:.2f})"
                 )
-        elif best[i] >= _SAME_PERSON and same_name(other) not in excused:
+        elif best[i] >= calibration.cosine(_SAME_PERSON) and same_name(other) not in excused:
             raise Refused(f"this person is already enrolled as {other} (similarity {best[i]:.2f})")

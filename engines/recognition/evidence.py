@@ -2,9 +2,9 @@
 
 A face seen without a mask gives one vector. One with a mask gives four, none of which is the truth: the embedder on
 the face as it is ("raw"), on its upper half alone ("upper"), a copy of the embedder that was taught to see through
-masks ("robust"), and the embedder on the reconstruction ("unmasked"). A photograph that is enrolled gives three
-*views*: the whole face, its upper half, and the mean of the face with several masks drawn on it, as the robust embedder
-sees them ("rendered").
+masks ("robust"), and the embedder on the reconstruction ("unmasked"). An embedder that has no such copy, no *masked
+twin*, is its own twin: "robust" then is "raw". A photograph that is enrolled gives three *views*: the whole face, its
+upper half, and the mean of the face with several masks drawn on it, as the twin sees them ("rendered").
 
 A *term* compares one of the first with one of the second. engines.recognition.calibration says what each is worth.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from engines.alignment import RECOGNITION_POINTS, RECOGNITION_SIZE
 from engines.masks.synthesis import draw_mask
-from engines.recognition.embedder import SFace, unit, unmasked_crop
+from engines.recognition.embedder import Embedder, unit, unmasked_crop
 
 Vector = NDArray[np.float32]
 
@@ -58,16 +58,16 @@ class SeenFace:
 
 
 class EvidenceMaker:
-    """Makes the vectors with one embedder and, where there is one, its masked twin."""
+    """Makes the vectors with an embedder and its masked twin."""
 
-    def __init__(self, embedder: SFace, robust: SFace | None = None) -> None:
-        self._embedder, self._robust = embedder, robust
+    def __init__(self, embedder: Embedder, twin: Embedder | None = None) -> None:
+        """twin: None where the embedder has none and looks at masked faces itself."""
+        self._embedder, self._twin = embedder, twin or embedder
         self.space = embedder.space
-        twin = robust.space if robust else "none"
-        self.views_space = f"{embedder.space} {twin} recipe {_RECIPE}"
+        self.views_space = f"{embedder.space} {self._twin.space} recipe {_RECIPE}"
 
     def looks(self, faces: Sequence[SeenFace]) -> list[dict[str, Vector]]:
-        """For each face its vectors, unit float32 [128], by the names in LOOKS; "raw" alone without a mask.
+        """For each face its vectors, unit float32 [D], by the names in LOOKS; "raw" alone without a mask.
 
         One batch for each of the two networks.
         """
@@ -84,26 +84,27 @@ class EvidenceMaker:
         vectors = iter(self._embedder.embed(np.stack(crops))) if crops else iter(())
         found = [{kind: next(vectors) for kind in names} for names in kinds]
         masked = [i for i, face in enumerate(faces) if face.masked]
-        if self._robust and masked:
-            seen = self._robust.embed(np.stack([faces[i].crop for i in masked]))
+        if self._twin is self._embedder:
+            for i in masked:
+                found[i][ROBUST] = found[i][RAW]
+        elif masked:
+            seen = self._twin.embed(np.stack([faces[i].crop for i in masked]))
             for i, vector in zip(masked, seen, strict=True):
                 found[i][ROBUST] = vector
         return found
 
     def views(self, crop: NDArray[np.uint8]) -> dict[str, Vector]:
-        """The views of a photograph's face, uint8 RGB [112, 112, 3] without a mask: unit float32 [128] by the names in
-        VIEWS; without a robust embedder, "rendered" is the whole face. The same picture gives the same vectors.
+        """The views of a photograph's face, uint8 RGB [112, 112, 3] without a mask: unit float32 [D] by the names in
+        VIEWS. The same picture gives the same vectors.
         """
         whole, upper = self._embedder.embed(np.stack([crop, upper_half(crop)]))
-        if self._robust is None:
-            return {WHOLE: whole, UPPER: upper, RENDERED: whole}
         rng = np.random.default_rng(0)
         masked = [draw_mask(crop, RECOGNITION_POINTS, rng)[0] for _ in range(_MASKS)]
-        return {WHOLE: whole, UPPER: upper, RENDERED: unit(self._robust.embed(np.stack(masked)).sum(0))}
+        return {WHOLE: whole, UPPER: upper, RENDERED: unit(self._twin.embed(np.stack(masked)).sum(0))}
 
 
 def crops_of(masked: bool, reconstructed: bool) -> int:
-    """How many crops the two embedders are given for a face: what a look at it costs."""
+    """How many crops an embedder and its masked twin are given for a face: what a look at it costs."""
     return 1 if not masked else 3 + reconstructed
 
 
@@ -117,7 +118,7 @@ def upper_half(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def cosines(
     looks: Mapping[str, Vector], views: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    """By term, what can be compared: float32 [...] for views [..., 128]."""
+    """By term, what can be compared: float32 [...] for views [..., D]."""
     return {
         term: views[view] @ looks[look]
         for term, (look, view) in TERMS.items()

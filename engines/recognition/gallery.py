@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from engines.recognition import audit, gallery_file
-from engines.recognition.embedder import DIMENSIONS
 from engines.recognition.enrolled import (
     GallerySnapshot,
     Listed,
@@ -66,8 +65,9 @@ class Gallery(GalleryEditing):
         """Enrol a picture: of a new person, or one more of the person of this name.
 
         ground: why this may be done ("consent", …), stored with it. actor: who does it, for the log.
-        Raises ValueError for a name, ground or template that cannot be used; GalleryError when the picture is
-        enrolled already, the person is revoked, or the gallery lives in another space.
+        Raises ValueError for a name, ground or template that cannot be used, such as one of other dimensions
+        than those there; GalleryError when the picture is enrolled already, the person is revoked, or the gallery lives
+        in another space.
         """
         name, ground, mark = (
             clean_name(name),
@@ -79,6 +79,7 @@ class Gallery(GalleryEditing):
             space = self._meta("space")
             if space and space != template.space and self._count("template"):
                 raise _foreign(self.path, str(space), template.space)
+            self._check_dimensions("template", template.embedding)
             if owner := self.owner_of_picture(template.digest):
                 raise GalleryConflict(f"the very same photograph is already enrolled as {owner}")
             if not self._meta("views_space"):
@@ -191,7 +192,7 @@ class Gallery(GalleryEditing):
             np.frombuffer(whole + (other or whole * (len(VIEWS) - 1)), "<f4")
             for whole, other in zip(wholes, others, strict=True)
         ]
-        table = np.stack(data).reshape(len(rows), len(VIEWS), DIMENSIONS).astype(np.float32)
+        table = np.stack(data).reshape(len(rows), len(VIEWS), -1).astype(np.float32)
         refuted = [(vector, place[each.person]) for each, vector, _ in said if each.person in place]
         return GallerySnapshot(
             version=version,
@@ -201,7 +202,7 @@ class Gallery(GalleryEditing):
             views={view: np.ascontiguousarray(table[:, i]) for i, view in enumerate(VIEWS)},
             owner=np.array([place[row[0]] for row in rows], np.intp),
             complete=all(other for other in others),
-            refuted=np.array([vector for vector, _ in refuted], np.float32).reshape(-1, DIMENSIONS),
+            refuted=np.array([vector for vector, _ in refuted], np.float32).reshape(-1, table.shape[2]),
             refuted_owner=np.array([owner for _, owner in refuted], np.intp),
         )
 
@@ -269,6 +270,12 @@ class Gallery(GalleryEditing):
                     "UPDATE template SET sealed = ?, views = ? WHERE id = ?", (*sealed, identity)
                 )
                 replaced += 1
+            lengths = self._connection.execute("SELECT count(DISTINCT length(sealed)) FROM template")
+            if (kinds := lengths.fetchone()[0]) > 1:
+                raise GalleryError(
+                    f"{self.path}: its templates must have the same number of dimensions, found {kinds} different "
+                    "ones; nothing was changed"
+                )
             self._changed()
             self.audit.append(audit.Action.RENEWED, "everyone", actor, f"{replaced} pictures")
             return replaced
@@ -287,5 +294,6 @@ class Gallery(GalleryEditing):
 def _foreign(path: Path, stored: str, found: str) -> GalleryError:
     return GalleryError(
         f"{path}: its people were enrolled with the embedder {stored[:24]}, this one is {found[:24]}; their templates "
-        "cannot be compared: enrol them again from photographs in another gallery, or go back to that embedder"
+        "cannot be compared: a pipeline that runs with this one makes them anew where their pictures were kept; else "
+        "enrol them again from photographs in another gallery, or go back to that embedder"
     )

@@ -11,8 +11,7 @@ import numpy as np
 
 from engines.recognition import gallery_file
 from engines.recognition.audit import Action
-from engines.recognition.embedder import DIMENSIONS
-from engines.recognition.enrolled import Person, Refutation, SightingName
+from engines.recognition.enrolled import Person, Refutation, SightingName, is_direction
 from engines.recognition.evidence import Vector
 from engines.recognition.gallery_file import GalleryConflict
 from engines.recognition.gallery_listing import GalleryListing
@@ -122,16 +121,14 @@ class GalleryEditing(GalleryListing):
         """Remember that a face that was seen is not this person's: one that looks more like it than like the person's
         own pictures is not taken for them any more.
 
-        embedding: float32 [128] of the face, of length 1, in `space`. `undo_refutation` undoes it.
+        embedding: float32 [D] of the face, of length 1, in `space`. `undo_refutation` undoes it.
         """
-        if (
-            embedding.shape != (DIMENSIONS,)
-            or not np.isfinite(embedding).all()
-            or abs(float(np.linalg.norm(embedding)) - 1) > 1e-3
-        ):
-            raise ValueError(f"embedding: must be a finite vector [{DIMENSIONS}] of length 1")
+        if not is_direction(embedding):
+            raise ValueError(f"embedding: must be a finite vector of length 1, found {list(embedding.shape)}")
         with gallery_file.guarded(self.path), self._vault_errors(), self._writing():
             self._there(person)
+            if space == self._meta("space"):
+                self._check_dimensions("embedding", embedding)
             now = self._clock_ns()
             identity = self._put_refutation(person, sighting, embedding, space, now)
             self._changed()
@@ -246,7 +243,7 @@ class GalleryEditing(GalleryListing):
         self._connection.execute("DELETE FROM refutation WHERE id = ?", (identity,))
 
     def _refutations(self, where: str, values: tuple[Any, ...]) -> list[tuple[Refutation, Vector, str]]:
-        """What was said, of which face (float32 [128]) and in which space."""
+        """What was said, of which face (float32 [D]) and in which space."""
         rows = self._connection.execute(
             "SELECT refutation.id, person, key, sighting, space, sealed, said_wall_ns FROM refutation"
             f" JOIN person ON person = person.id {where} ORDER BY refutation.rowid",

@@ -99,7 +99,7 @@ class GalleryListing(GalleryTable):
             return dict(self._connection.execute("SELECT id, person FROM template").fetchall())
 
     def embeddings(self, templates: Sequence[str]) -> dict[str, Vector]:
-        """Of the whole faces, float32 [128], by template; those that are gone are left out."""
+        """Of the whole faces, float32 [D], by template; those that are gone are left out."""
         found: dict[str, Vector] = {}
         with gallery_file.guarded(self.path), self._vault_errors():
             space = str(self._meta("space") or "")

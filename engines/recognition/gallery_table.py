@@ -10,14 +10,14 @@ from pathlib import Path
 
 from engines.recognition import audit, gallery_file
 from engines.recognition.enrolled import Template
-from engines.recognition.evidence import VIEWS, WHOLE
+from engines.recognition.evidence import VIEWS, WHOLE, Vector
 from engines.recognition.gallery_file import GalleryConflict, GalleryError
 from engines.recognition.gallery_sealing import (
     template_binding,
 )
 from engines.recognition.keyring import KeyRing
 from engines.recognition.names import same_name
-from engines.recognition.vault import Cipher, VaultError
+from engines.recognition.vault import SEALED_BYTES, Cipher, VaultError
 
 _FINISHING = "finishing an erasure"
 _VACUUMED_UP_TO = 1 << 28
@@ -125,6 +125,14 @@ class GalleryTable:
             return None
         plain = b"".join(vector.astype("<f4").tobytes() for vector in others if vector is not None)
         return self._cipher(person).seal(plain, template_binding(identity, person, template.views_space))
+
+    def _check_dimensions(self, what: str, vector: Vector) -> None:
+        """Raises ValueError for a vector of another number of dimensions than the templates have."""
+        row = self._connection.execute("SELECT length(sealed) FROM template LIMIT 1").fetchone()
+        if row and (there := (row[0] - SEALED_BYTES) // 4) != len(vector):
+            raise ValueError(
+                f"{what}: must have {there} dimensions, as the others of its space, found {len(vector)}"
+            )
 
     def _name_mark(self, name: str) -> bytes:
         return self._vault.mark(same_name(name).encode(), "name")

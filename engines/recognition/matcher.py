@@ -12,8 +12,9 @@ posteriors are made, from the face as seen alone and from both; each person gets
 reconstruction can make a match less sure and never more, and the probabilities need not add up to one: what is
 missing is what the two disagree about.
 
-All terms of a model are dot products, so their weighted sum is one: of the weighted looks side by side with the views
-side by side. That is what is searched; what each term says by itself is worked out for the few people shown.
+All terms of a model are dot products of centred vectors (engines.recognition.centring), so their weighted sum is one:
+of the weighted looks side by side with the views side by side. That is what is searched; what each term says by itself
+is worked out for the few people shown.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ from engines.recognition.evidence import (
 from engines.recognition.search import Index
 
 _SHOWN = 5
-_SAME_LOOK = 0.5
-"""Cosine of a face to a refuted one, from which it may be that very face again: so alike are 90 % of two photographs
-of one person in LFW (77 % with masks drawn on both), and of two people fewer than 1 in 10,000."""
+_SAME_LOOK = 1.46
+"""Likeness (Calibration.cosine) of a face to a refuted one, from which it may be that very face again. For SFace a
+cosine of 0.5: so alike are 90 % of two photographs of one person in LFW (77 % with masks drawn on both), and of two
+people fewer than 1 in 10,000."""
 _LARGE = 10_000
 """Templates; in a larger gallery those that are not alike at all are not looked at one by one."""
 
@@ -108,7 +110,7 @@ class Matcher:
         if snapshot.space and snapshot.space != calibration.space:
             raise CalibrationError(
                 f"calibration: was fitted for the embedder {calibration.space[:24]}, the gallery holds "
-                f"{snapshot.space[:24]}; run: python -m tools.calibrate"
+                f"{snapshot.space[:24]}; run: python -m tools.calibrate --config FILE"
             )
         self.snapshot, self.calibration, self.prior_enrolled = snapshot, calibration, prior_enrolled
         self._fuses = COMPLETED in calibration.models and generator_sha256 == calibration.generator_sha256
@@ -119,8 +121,9 @@ class Matcher:
         )
         self._count = np.bincount(snapshot.owner, minlength=len(snapshot.ids))
         self._first = np.cumsum(self._count) - self._count
-        self._whole = Index(snapshot.matrix)
-        self._all = Index(np.concatenate([snapshot.views[view] for view in VIEWS], axis=1))
+        views = calibration.centres.of_views(snapshot.views)
+        self._whole = Index(views[WHOLE])
+        self._all = Index(np.concatenate([views[view] for view in VIEWS], axis=1))
         self.notes += self._all.notes
         # A stranger is compared with every picture, and each comparison is a chance to be taken for somebody.
         self._rate = min(0.4, -np.expm1(np.log1p(-false_alarms) / max(len(snapshot.owner), 1)))
@@ -133,12 +136,13 @@ class Matcher:
     def match(self, looks: Mapping[str, Vector], masked: bool) -> Match:
         """Compare one face.
 
-        looks: unit float32 [128] by the names in evidence.LOOKS: "raw" always, and for a masked face whatever else
+        looks: unit float32 [D] by the names in evidence.LOOKS: "raw" always, and for a masked face whatever else
         there is. Raises ValueError without "raw" or for another name.
         """
         check_looks(looks)
         if not self.people:
             return Match((), 1.0, masked)
+        raw, looks = looks[RAW], self.calibration.centres.looks(looks, masked)
         seen = self._search(MASKED if masked else CLEAN, looks)
         people, nobody = seen.posterior(self.prior_enrolled)
         before: NDArray[np.float64] | None = None
@@ -147,7 +151,7 @@ class Matcher:
             people_both, nobody_both = both.posterior(self.prior_enrolled, seen.people)
             before = people
             people, nobody = np.minimum(people, people_both), min(nobody, nobody_both)
-        people = np.where(self._refuted(seen.people, looks[RAW]), 0.0, people)
+        people = np.where(self._refuted(seen.people, raw), 0.0, people)
         order = np.lexsort((seen.people, -seen.best, -people))[:_SHOWN]
         return Match(
             tuple(
@@ -165,11 +169,13 @@ class Matcher:
         """Of which of these people somebody said that they are not this face: one that looks more like a face that was
         refuted than like any of the person's pictures, and enough like it to be the same.
         """
+        if not len(self.snapshot.refuted):
+            return np.zeros(len(people), bool)
         alike = self.snapshot.refuted @ raw
         said = np.full(len(self.snapshot.ids), -1.0)
         np.maximum.at(said, self.snapshot.refuted_owner, alike)
         refuted = np.zeros(len(people), bool)
-        for place in np.flatnonzero(said[people] >= _SAME_LOOK):
+        for place in np.flatnonzero(said[people] >= self.calibration.cosine(_SAME_LOOK)):
             person = int(people[place])
             rows = slice(self._first[person], self._first[person] + self._count[person])
             refuted[place] = said[person] > float((self.snapshot.matrix[rows] @ raw).max())
@@ -185,7 +191,8 @@ class Matcher:
     ) -> Candidate:
         person = int(seen.people[place])
         rows = slice(self._first[person], self._first[person] + self._count[person])
-        views = {view: self.snapshot.views[view][rows] for view in VIEWS}
+        centres = self.calibration.centres
+        views = centres.of_views({view: self.snapshot.views[view][rows] for view in VIEWS})
         return Candidate(
             self.snapshot.ids[person],
             self.snapshot.names[person],

@@ -39,7 +39,7 @@ class Index:
 
         Raises ValueError for anything but a matrix of float32 between -1e15 and 1e15.
         """
-        if templates.ndim != 2 or not templates.shape[1]:
+        if templates.ndim != 2 or (len(templates) and not templates.shape[1]):
             raise ValueError(f"templates: must be float32 [T, D], found {list(templates.shape)}")
         self.dimensions = int(templates.shape[1])
         self._quantise_above, self._block_rows = quantise_above, block_rows

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from engines.secret_file import mode_for_others, write_once
 
 KEY_BYTES, _NONCE_BYTES = 32, 12
+SEALED_BYTES = _NONCE_BYTES + 16
+"""So much longer is what was sealed: by the nonce and the tag."""
 
 
 class VaultError(RuntimeError):

@@ -136,7 +136,7 @@ class Archive(Erasure, Retention, Resemblance, Listing, VerdictTable):
     ) -> list[tuple[Sighting, float]]:
         """Who looks like this: the sightings that meet a query, most similar first, with their cosine similarity.
 
-        embedding: float32 [128] in the named space. A line of the log says that a face was searched for.
+        embedding: float32 [D] in the named space. A line of the log says that a face was searched for.
         """
         self.log(Action.SEARCHED, "", "; ".join(filter(None, ("by a face", _said(query)))))
         return self._like(embedding, space, query, limit)

@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.recognition.embedder import DIMENSIONS
 from stream.archive.database import ArchiveError
 from stream.archive.sighting_table import COLUMNS, SightingTable, bound_embedding
 from stream.archive.sightings import Query, Sighting
@@ -17,16 +16,16 @@ _WITHOUT_CONDITIONS = Query()
 
 
 class _Faces:
-    """The embeddings of one space in memory: float32 [N, 128] of unit length, and whose they are."""
+    """The embeddings of one space in memory: float32 [N, D] of unit length, and whose they are."""
 
     def __init__(self, erasures: int) -> None:
         self.erasures, self.revision, self.count = erasures, 0, 0
         self.ids = np.zeros(0, np.int64)
-        self.matrix = np.zeros((0, DIMENSIONS), np.float32)
+        self.matrix = np.zeros((0, 0), np.float32)
         self._place: dict[int, int] = {}
 
     def take(self, sightings: list[int], embeddings: NDArray[np.float32]) -> None:
-        """Rows that are new, or newer than those kept of the same sightings."""
+        """Rows that are new, or newer than those kept of the same sightings. embeddings: [n, D], D as before."""
         places = []
         for sighting in sightings:
             place = self._place.setdefault(sighting, self.count)
@@ -35,8 +34,9 @@ class _Faces:
         if self.count > len(self.ids):
             room = max(self.count, 2 * len(self.ids))
             self.ids = np.resize(self.ids, room) if len(self.ids) else np.zeros(room, np.int64)
-            grown = np.zeros((room, DIMENSIONS), np.float32)
-            grown[: len(self.matrix)] = self.matrix
+            grown = np.zeros((room, embeddings.shape[1]), np.float32)
+            if len(self.matrix):
+                grown[: len(self.matrix)] = self.matrix
             self.matrix = grown
         self.ids[places] = sightings
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -57,12 +57,19 @@ class Resemblance(SightingTable):
         """The sightings that meet the query and look most like a face, with their cosine similarity, -1 to 1."""
         wanted = np.asarray(embedding, np.float32)
         length = float(np.linalg.norm(wanted))
-        if wanted.shape != (DIMENSIONS,) or not np.isfinite(wanted).all() or length < 1e-6:
+        if wanted.ndim != 1 or not np.isfinite(wanted).all() or length < 1e-6:
             raise ArchiveError(
-                f"embedding: must be a finite vector [{DIMENSIONS}] that is not 0, found {list(wanted.shape)}"
+                f"embedding: must be a finite vector that is not 0, found {list(wanted.shape)}"
             )
         with self._lock:
             faces = self._faces(space)
+            if not faces.count:
+                return []
+            if faces.matrix.shape[1] != len(wanted):
+                raise ArchiveError(
+                    f"embedding: must have {faces.matrix.shape[1]} dimensions, as those of its space in the archive, "
+                    f"found {len(wanted)}"
+                )
             similar = faces.matrix[: faces.count] @ (wanted / length)
             ids = faces.ids[: faces.count]
             if _open(query):
@@ -106,8 +113,14 @@ class Resemblance(SightingTable):
             f" ORDER BY revision LIMIT {_AT_ONCE}",
             (faces.revision, space),
         ):
-            data = b"".join(self._unseal(sealed, bound_embedding(i, space)) for i, _, sealed in rows)
-            faces.take([row[0] for row in rows], np.frombuffer(data, "<f4").reshape(-1, DIMENSIONS))
+            data = [self._unseal(sealed, bound_embedding(i, space)) for i, _, sealed in rows]
+            sizes = {len(each) // 4 for each in data} | ({faces.matrix.shape[1]} if faces.count else set())
+            if len(sizes) > 1:
+                raise ArchiveError(
+                    f"embeddings of {space[:24]}: must all have the same number of dimensions, found "
+                    f"{' and '.join(map(str, sorted(sizes)))}"
+                )
+            faces.take([row[0] for row in rows], np.frombuffer(b"".join(data), "<f4").reshape(len(rows), -1))
             faces.revision = rows[-1][1]
         return faces
 

@@ -19,7 +19,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     Times as in Segment. decision, person, probability, mask: the newest. candidates: with their evidence. versions:
     of the generator, the engines and the gallery, plain values. look: JPEG of the face and its surroundings; original,
     reconstruction: PNG in the face frame, the reconstruction marked, fused from `looks`. no_reconstruction: why none
-    could be made when the face was last seen, else empty. embedding: float32[128] in `space`, little-endian.
+    could be made when the face was last seen, else empty. embedding: float32[D] in `space`, little-endian.
     Pictures and embedding are empty when there are none, and in lists. revision: rises with every change.
     """
 

@@ -10,11 +10,12 @@ import cv2
 
 from engines.backends import EngineError
 from engines.models import ModelError
-from engines.recognition.calibration import Calibration, CalibrationError
+from engines.recognition.calibration import CalibrationError
 from engines.recognition.enrolled import GallerySnapshot
 from engines.recognition.gallery import Gallery, GalleryError
 from engines.recognition.matcher import Matcher
 from stream.archive.footage import Run
+from stream.calibration import calibration_of
 from stream.config import Attributes, ConfigError, Events, Recording, Settings, parse
 from stream.inference import Inference
 from stream.messages import FrameResult
@@ -100,5 +101,6 @@ def _matcher(settings: Settings, networks: Networks) -> tuple[Matcher, list[str]
     else:
         notes.append(f"{path}: there is no gallery here, so nobody can be named")
     chosen = settings.recognition
-    matcher = Matcher(snapshot, Calibration.load(), chosen.prior_enrolled, generator, chosen.false_alarms)
+    calibration = calibration_of(chosen, networks.evidence.space)
+    matcher = Matcher(snapshot, calibration, chosen.prior_enrolled, generator, chosen.false_alarms)
     return matcher, [*notes, *matcher.notes, *networks.notes]

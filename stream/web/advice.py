@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engines.recognition.calibration import Calibration
 from engines.recognition.enrolled import GallerySnapshot, Template
 from engines.recognition.names import same_name
 from stream.web.looking import FaceSeen, Looked
 
 _GOOD_EYE_DISTANCE, _GOOD_YAW, _GOOD_SHARPNESS = 60.0, 15.0, 200.0
 _GOOD_LIGHT = 60.0, 205.0
-_LIKE = 0.35
-"""Cosine from which somebody enrolled is named as looking like the face; above 0.5 enrolment asks who it is."""
-_OTHER = 0.2
-"""Cosine below which two photographs show two people."""
+_LIKE = 0.91
+"""Likeness (Calibration.cosine) from which somebody enrolled is named as looking like the face; above 1.46 enrolment
+asks who it is."""
+_OTHER = 0.37
+"""Likeness below which two photographs show two people."""
 _NAMED = 3
 
 
@@ -54,20 +56,23 @@ def about_quality(looked: Looked) -> list[str]:
     ] + _about_others(looked.faces)
 
 
-def alike(template: Template, snapshot: GallerySnapshot) -> list[Alike]:
+def alike(template: Template, snapshot: GallerySnapshot, calibration: Calibration) -> list[Alike]:
     """Those whom a face looks most like, if it does look like anybody. The spaces must be the same."""
     if not len(snapshot.matrix) or template.space != snapshot.space:
         return []
     best = np.full(len(snapshot.ids), -1.0)
     np.maximum.at(best, snapshot.owner, snapshot.matrix @ template.embedding)
     order = np.argsort(-best, kind="stable")[:_NAMED]
-    return [Alike(snapshot.ids[i], snapshot.names[i], float(best[i])) for i in order if best[i] >= _LIKE]
+    least = calibration.cosine(_LIKE)
+    return [Alike(snapshot.ids[i], snapshot.names[i], float(best[i])) for i in order if best[i] >= least]
 
 
-def someone_else(template: Template, others: Sequence[Template]) -> bool:
+def someone_else(template: Template, others: Sequence[Template], calibration: Calibration) -> bool:
     """Whether a photograph shows another person than all the other ones that are to be enrolled with it."""
     return bool(others) and all(
-        float(template.embedding @ other.embedding) < _OTHER for other in others if other is not template
+        float(template.embedding @ other.embedding) < calibration.cosine(_OTHER)
+        for other in others
+        if other is not template
     )
 
 

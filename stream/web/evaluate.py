@@ -66,7 +66,7 @@ def threshold(request: Request, a_day: Annotated[float, Query(gt=0, le=10_000)])
     strangers = results[0]["strangers_a_day"] if results else None
     if not strangers:
         raise HTTPException(
-            409, "not enough data: nothing was recorded of which strangers a day could be counted"
+            409, "not enough data: it takes a whole day of recordings to count the strangers of a day"
         )
     wanted = a_day / strangers
     allowed = min(max(wanted, _RAREST), _MOST_OFTEN)

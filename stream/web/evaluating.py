@@ -16,10 +16,11 @@ import msgspec
 
 from engines.backends import EngineError
 from engines.models import ModelError
-from engines.recognition.calibration import Calibration, CalibrationError
+from engines.recognition.calibration import CalibrationError
 from engines.recognition.gallery import Gallery, GalleryError
 from stream import drift, own_faces
 from stream.archive.archive import Archive, ArchiveError
+from stream.calibration import calibration_of
 from stream.config import Settings
 from stream.embedders import open_evidence
 
@@ -42,9 +43,10 @@ def main() -> int:
 
 def _evaluated(settings: Settings, told: TextIO) -> dict[str, Any]:
     _say(told, {"doing": "Reading the archive", "share": 0.0})
-    weeks = _weeks(settings)
+    weeks, strangers_a_day = _recorded(settings)
     _say(told, {"doing": "Opening the networks", "share": 0.05})
-    evidence, calibration = open_evidence(settings.engines), Calibration.load()
+    evidence = open_evidence(settings)
+    calibration = calibration_of(settings.recognition, evidence.space)
     with Gallery(settings.recognition.gallery) as gallery:
         snapshot = gallery.load(evidence.space, evidence.views_space)
         pictures = gallery.pictures()
@@ -65,17 +67,18 @@ def _evaluated(settings: Settings, told: TextIO) -> dict[str, Any]:
         "wall_ms": time.time_ns() // 1_000_000,
         "faces": msgspec.to_builtins(found),
         "weeks": msgspec.to_builtins(weeks),
-        "strangers_a_day": drift.strangers_a_day(weeks),
+        "strangers_a_day": strangers_a_day,
     }
 
 
-def _weeks(settings: Settings) -> list[drift.Week]:
-    """None where nothing was recorded."""
+def _recorded(settings: Settings) -> tuple[list[drift.Week], float | None]:
+    """The weeks, none where nothing was recorded; and how many faces a day were not named, where that can be told."""
     try:
         with Archive.open(settings.recording.folder, actor="evaluation") as archive:
-            return drift.weeks(archive)
+            weeks = drift.weeks(archive)
+            return weeks, drift.strangers_a_day(archive, weeks)
     except ArchiveError:
-        return []
+        return [], None
 
 
 def _say(told: TextIO, what: dict[str, Any]) -> None:

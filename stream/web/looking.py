@@ -88,7 +88,7 @@ class Looked(msgspec.Struct, frozen=True):
 class Measured(msgspec.Struct, frozen=True):
     """The largest face of a photograph, to search by.
 
-    data: its embedding in `space`, little-endian float32 [128]. notes: what makes the search less reliable, a sentence
+    data: its embedding in `space`, little-endian float32 [D]. notes: what makes the search less reliable, a sentence
     each. preview: the whole picture, a small JPEG.
     """
 
@@ -100,7 +100,7 @@ class Measured(msgspec.Struct, frozen=True):
 
     @property
     def embedding(self) -> NDArray[np.float32]:
-        """float32 [128]."""
+        """float32 [D]."""
         return np.frombuffer(self.data, "<f4").astype(np.float32)
 
 

@@ -36,7 +36,7 @@ class Office:
         self.sessions = Sessions(self.store, settings.accounts)
         self.keys = ApiKeys(self.store, self.journal)
         self.workshop = Workshop(settings)
-        self.people = PeopleDesk(settings.recognition.gallery, self.workshop)
+        self.people = PeopleDesk(settings.recognition, self.workshop)
         self.judging = JudgingDesk(self.workshop)
         self.desk = Desk(settings.recording.folder)
         self.evaluations = Evaluations(settings)

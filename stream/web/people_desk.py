@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from engines.recognition.calibration import Calibration, CalibrationError
 from engines.recognition.enrolled import GallerySnapshot, Person, Template
 from engines.recognition.enrolment import Refused, check_identity
 from engines.recognition.gallery import GalleryError
+from stream.calibration import calibration_of
+from stream.config import Recognition
 from stream.web.account import Account
 from stream.web.advice import Alike, alike, someone_else
 from stream.web.bulk import Bulk
@@ -38,11 +40,11 @@ class Advice:
 class PeopleDesk:
     """One an office. Threads may share it."""
 
-    def __init__(self, gallery: Path, workshop: Workshop) -> None:
-        self.roster, self.tray, self.bulk = Roster(gallery), Tray(), Bulk()
-        self.inbox = gallery.parent / "import"
+    def __init__(self, chosen: Recognition, workshop: Workshop) -> None:
+        self.roster, self.tray, self.bulk = Roster(chosen.gallery), Tray(), Bulk()
+        self.inbox = chosen.gallery.parent / "import"
         """Folder of this machine from which an album may be enrolled."""
-        self._workshop = workshop
+        self._chosen, self._workshop = chosen, workshop
         self._pictures = threading.BoundedSemaphore(_MOST_UPLOADS)
         self._albums = threading.BoundedSemaphore(1)
 
@@ -79,7 +81,9 @@ class PeopleDesk:
     ) -> Person:
         """Enrol a picture. Raises Refused, GalleryError, ValueError."""
         with self.roster.gallery() as gallery:
-            check_identity(template, name, self._comparable(template), although_like)
+            check_identity(
+                template, name, self._comparable(template), self._calibration(template), although_like
+            )
             return gallery.add(name, template, ground, actor)
 
     def enrol_picture(self, name: str, ground: str, picture: bytes, actor: str) -> Person:
@@ -99,16 +103,16 @@ class PeopleDesk:
     def _advice(self, template: Template, others: Sequence[Template], name: str) -> Advice:
         with self.roster.gallery() as gallery:
             owner = gallery.owner_of_picture(template.digest)
-        faces = self._comparable(template)
-        like = tuple(alike(template, faces))
+        faces, calibration = self._comparable(template), self._calibration(template)
+        like = tuple(alike(template, faces, calibration))
         if owner:
             return Advice(like, owner, f"the very same photograph is already enrolled as {owner}")
-        if someone_else(template, [other for other in others if other is not template]):
+        if someone_else(template, [other for other in others if other is not template], calibration):
             return Advice(like, problem="shows someone else than the other pictures")
         if not name:
             return Advice(like)
         try:
-            check_identity(template, name, faces)
+            check_identity(template, name, faces, calibration)
         except ValueError as refusal:
             return Advice(like, None, str(refusal), self._twin(template, name, like))
         return Advice(like)
@@ -117,10 +121,17 @@ class PeopleDesk:
         """Somebody else without whom the picture would be taken."""
         names = [each.name for each in like]
         try:
-            check_identity(template, name, self._comparable(template), names)
+            check_identity(template, name, self._comparable(template), self._calibration(template), names)
         except ValueError:
             return None
         return names[0] if names else None
+
+    def _calibration(self, template: Template) -> Calibration:
+        """How alike vectors of the template's embedder are. Raises GalleryError."""
+        try:
+            return calibration_of(self._chosen, template.space)
+        except CalibrationError as error:
+            raise GalleryError(str(error)) from None
 
     def _comparable(self, template: Template) -> GallerySnapshot:
         """Everyone's faces. Raises GalleryError when they are of another embedder."""

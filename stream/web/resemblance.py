@@ -104,7 +104,7 @@ def _search(
         found = [pair for pair in found if pair[0].id != itself][:size]
         rows = describe(request, archive, [each for each, _ in found])
     prior = office.settings.recognition.prior_enrolled
-    likeness = Likeness(space, prior)
+    likeness = Likeness(space, office.settings.recognition)
     for row, (each, similarity) in zip(rows, found, strict=True):
         same = likeness.probability(similarity, each.masked or masked, each.masked and masked)
         row["similarity"] = round(similarity, 3)

@@ -14,6 +14,7 @@ from stream.archive import sightings
 from stream.archive.archive import Archive
 from stream.archive.sightings import Decision, Sighting
 from stream.archive.verdicts import Said
+from stream.calibration import calibration_file
 from stream.events.document import readable
 from stream.stills import shown_kinds, veiled_picture
 from stream.web.asking import account_of, office_of
@@ -230,7 +231,10 @@ def _kinds(sighting: Sighting, kinds: Sequence[str], blurred: bool) -> Sequence[
 
 def _described(request: Request, archive: Archive, found: Sighting) -> dict[str, Any]:
     verdicts, blurred = archive.verdicts([found])[found.id], _blurred(request)
-    told = whole(found, archive.run(found.run), verdicts, confirmations(request), account_of(request).name)
+    file = calibration_file(office_of(request).settings.recognition)
+    told = whole(
+        found, archive.run(found.run), verdicts, confirmations(request), account_of(request).name, file
+    )
     return {
         **told,
         "pictures": _kinds(found, told["pictures"], blurred),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from engines.recognition.calibration import COMPLETED, MASKED, MODELS, Calibration, CalibrationError
@@ -63,14 +64,19 @@ def listed(
 
 
 def whole(
-    sighting: Sighting, run: Run | None, verdicts: Sequence[Verdict], needed: int, account: str
+    sighting: Sighting,
+    run: Run | None,
+    verdicts: Sequence[Verdict],
+    needed: int,
+    account: str,
+    calibration: Path,
 ) -> dict[str, Any]:
-    """Everything about one. account: who looks."""
+    """Everything about one. account: who looks. calibration: the file that is in use now."""
     pictures = [kind for kind in ("look", "original", "reconstruction") if getattr(sighting, kind)]
     return {
         **listed(sighting, verdicts, pictures, needed),
         "candidates": _candidates(sighting),
-        "terms": _terms(sighting),
+        "terms": _terms(sighting, calibration),
         "rest": percent(max(0.0, 1 - sum(each.probability for each in sighting.candidates))),
         "counted": any(each.as_seen is not None for each in sighting.candidates),
         "caption": CAPTION,
@@ -99,10 +105,10 @@ def _candidates(sighting: Sighting) -> list[dict[str, Any]]:
     ]
 
 
-def _terms(sighting: Sighting) -> list[dict[str, Any]]:
+def _terms(sighting: Sighting, calibration: Path) -> list[dict[str, Any]]:
     """Each piece of evidence: its name, whether it is of the reconstruction, and its weight, where that is known."""
     found = {term for each in sighting.candidates for term in each.evidence}
-    weights = _weights(sighting)
+    weights = _weights(sighting, calibration)
     return [
         {
             "name": term,
@@ -114,12 +120,12 @@ def _terms(sighting: Sighting) -> list[dict[str, Any]]:
     ]
 
 
-def _weights(sighting: Sighting) -> Mapping[str, float]:
+def _weights(sighting: Sighting, file: Path) -> Mapping[str, float]:
     """By term, as the calibration has them that this was decided with; nothing when that is no longer at hand."""
     if not sighting.masked:
         return {}
     try:
-        calibration = Calibration.load()
+        calibration = Calibration.load(file)
     except CalibrationError:
         return {}
     if calibration.sha256 != sighting.versions.get("calibration"):

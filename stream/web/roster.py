@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 
-from engines.recognition.embedder import DIMENSIONS
 from engines.recognition.enrolled import GallerySnapshot, Listed, Person
 from engines.recognition.evidence import Vector
 from engines.recognition.gallery import Gallery, GalleryError
@@ -102,7 +101,9 @@ class Roster:
                 (t for t in owners if owners[t] in place and t in self._vectors),
                 key=lambda t: place[owners[t]],
             )
-            matrix = np.array([self._vectors[t] for t in kept], np.float32).reshape(-1, DIMENSIONS)
+            matrix = np.array([self._vectors[t] for t in kept], np.float32).reshape(
+                len(kept), -1 if kept else 0
+            )
             names = tuple(everyone[i].name for i in ids)
             owner = np.array([place[owners[t]] for t in kept], np.intp)
             self._faces = GallerySnapshot.of(gallery.version, space, ids, names, matrix, owner)

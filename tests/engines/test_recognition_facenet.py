@@ -5,7 +5,6 @@ The weights are random: what is tested is that they end up in the right places.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -16,49 +15,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from facenet_weights import peer_network, random_state, weights_file
 from numpy.typing import NDArray
 
-from engines.alignment import warp
-from engines.backends import open_engine
+from engines.alignment import RECOGNITION_POINTS, RECOGNITION_SIZE, recognition_transform
+from engines.backends import Precision, open_engine
+from engines.backends.tensorrt_plan import Profile, build
 from engines.models import Model, ModelError, file_sha256
-from engines.recognition.facenet import CROP_SIZE, FaceNet, facenet_model, facenet_transform
+from engines.recognition.embedder import Embedder
+from engines.recognition.facenet import facenet_model, facenet_space, sampling
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "tools" / "demo" / "pictures"
-
-
-def peer_network(**options: Any) -> Any:
-    """facenet-pytorch's network, from its file alone: the package itself imports torchvision."""
-    spec = importlib.util.find_spec("facenet_pytorch")
-    assert spec is not None and spec.submodule_search_locations
-    folder = Path(spec.submodule_search_locations[0]) / "models"
-    # As a package of its own, so that its import of .utils.download finds the file beside it.
-    spec = importlib.util.spec_from_file_location(
-        "facenet_peer", folder / "inception_resnet_v1.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.InceptionResnetV1(**options)
-
-
-def random_state() -> dict[str, torch.Tensor]:
-    """Weights under which what is seen still matters at the end, and statistics as after a training."""
-    torch.manual_seed(1)
-    state = peer_network().state_dict()
-    for name, value in state.items():
-        if name.endswith("running_mean"):
-            value.normal_(0, 0.3)
-        elif name.endswith("running_var"):
-            value.uniform_(0.3, 2)
-        elif ".bn.weight" in name or "last_bn.weight" in name:
-            value.uniform_(0.7, 1.5)
-        elif name.endswith("bias"):
-            value.normal_(0, 0.2)
-        elif name.endswith("weight") and value.ndim >= 2:
-            value.normal_(0, (2 / value[0].numel()) ** 0.5)
-    return state
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +40,8 @@ def state() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def weights(folder: Path, state: dict[str, torch.Tensor]) -> Path:
-    torch.save(state, folder / "weights.pt")
-    return folder / "weights.pt"
+def weights(folder: Path) -> Path:
+    return weights_file(folder)
 
 
 @pytest.fixture(scope="module")
@@ -83,23 +50,25 @@ def model(folder: Path, weights: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def embedder(model: Model, weights: Path) -> FaceNet:
-    return FaceNet(open_engine(model, "onnxruntime"), file_sha256(weights))
+def embedder(model: Model, weights: Path) -> Embedder:
+    return Embedder(open_engine(model, "onnxruntime"), facenet_space(weights))
 
 
 @pytest.fixture(scope="module")
 def crops() -> NDArray[np.uint8]:
     pictures = sorted(PICTURE.glob("*.jpg"))[:3]
     read = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in pictures]
-    return np.stack([cv2.resize(picture, (CROP_SIZE, CROP_SIZE)) for picture in read])
+    return np.stack([cv2.resize(picture, (RECOGNITION_SIZE, RECOGNITION_SIZE)) for picture in read])
 
 
 def test_it_computes_what_facenet_pytorch_computes(
-    embedder: FaceNet, state: dict[str, torch.Tensor], crops: NDArray[np.uint8]
+    embedder: Embedder, state: dict[str, torch.Tensor], crops: NDArray[np.uint8]
 ) -> None:
     peer = peer_network().eval()
     peer.load_state_dict(state)
-    batch = (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - 127.5) / 128
+    resampled = sampling(1) @ crops.transpose(0, 3, 1, 2) @ sampling(0).T  # as the graph does it first
+    assert resampled.shape == (3, 3, 160, 160)
+    batch = (torch.from_numpy(resampled).float() - 127.5) / 128
     with torch.inference_mode():
         wanted = peer(batch).numpy()
     found = embedder.embed(crops)
@@ -110,13 +79,18 @@ def test_it_computes_what_facenet_pytorch_computes(
 
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
 def test_other_runtimes_open_it_and_pass_the_gate(
-    backend: str, folder: Path, model: Model, weights: Path, embedder: FaceNet, crops: NDArray[np.uint8]
+    backend: str, folder: Path, model: Model, weights: Path, embedder: Embedder, crops: NDArray[np.uint8]
 ) -> None:
     engine = open_engine(model, backend, cache=folder / backend)
-    other = FaceNet(engine, file_sha256(weights))
+    other = Embedder(engine, facenet_space(weights))
     assert ((other.embed(crops) * embedder.embed(crops)).sum(1) > 0.9999).all()
     assert (engine.info.backend, engine.info.notes) == (backend, ())
     assert other.space == embedder.space == f"facenet:{file_sha256(weights)}"
+
+
+def test_tensorrt_parses_and_builds_it(model: Model) -> None:
+    rtx = pytest.importorskip("tensorrt_rtx")
+    assert len(build(rtx, model, Precision.FP16, Profile.of(model, 112, 112))) > 40_000_000
 
 
 def test_the_head_of_a_classifier_is_left_out(
@@ -220,29 +194,42 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, weights: Path) ->
             facenet_model(path, tmp_path / "cache")
 
 
-def test_crops_of_another_form_are_refused(embedder: FaceNet) -> None:
-    assert embedder.embed(np.zeros((0, 160, 160, 3), np.uint8)).shape == (0, 512)
-    for crops in (np.zeros((1, 112, 112, 3), np.uint8), np.zeros((1, 160, 160, 3), np.float32)):
-        with pytest.raises(ValueError, match=r"crops: must be uint8 \[N, 160, 160, 3\], found "):
+def test_crops_of_another_form_are_refused(embedder: Embedder) -> None:
+    for crops in (
+        np.zeros((1, 160, 160, 3), np.uint8),
+        np.zeros((1, 112, 112, 3), np.float32),
+        np.zeros((0, 112, 112, 3), np.uint8),
+    ):
+        with pytest.raises(ValueError, match=r"crops: must be uint8 \[N, 112, 112, 3\], found "):
             embedder.embed(crops)
 
 
-def test_a_face_is_cut_out_as_facenet_pytorch_would_cut_it(crops: NDArray[np.uint8]) -> None:
-    """Its box made square presses a face together; an upright one here is pressed alike, a tilted one straightened."""
-    upright = np.array([[100, 100], [160, 100], [130, 135], [104, 166], [156, 166]], np.float32)
-    transform = facenet_transform(upright)
-    across, down = np.hypot(*transform[:, 0]), np.hypot(*transform[:, 1])
-    assert across / down == pytest.approx(1.32, abs=0.01)
-    eyes = upright[:2] @ transform[:, :2].T + transform[:, 2]
-    assert np.abs(eyes - [[47.4, 62.4], [119.0, 61.4]]).max() < 5
+def in_the_crop(points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Points [..., 2] of the recognition frame in FaceNet's crop, as the graph's resampling moves the pixels there."""
+    moved = []
+    for axis in (0, 1):
+        middles = sampling(axis) @ np.arange(RECOGNITION_SIZE)  # where each pixel of the crop looks
+        inside = np.flatnonzero(np.diff(middles) > 1e-9)
+        moved.append(np.interp(points[..., axis], middles[inside], inside))
+    return np.stack(moved, -1)
+
+
+def test_the_five_points_come_to_lie_where_facenet_has_learnt_to_expect_them() -> None:
+    """Those of the recognition frame within 2 % of the crop, since it is drawn for a longer face than the mean one."""
+    expected = np.array([[47.4, 62.4], [119.0, 61.4], [83.8, 93.5], [52.0, 121.3], [115.9, 120.6]])
+    assert np.abs(in_the_crop(RECOGNITION_POINTS) - expected).max() < 3.2
+    # A mean face anywhere in a picture, tilted and of any size, once it is in the recognition frame.
     angle = np.radians(25)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
-    tilted = upright @ turn.T
-    again = facenet_transform(tilted)
-    assert np.allclose(
-        tilted @ again[:, :2].T + again[:, 2], upright @ transform[:, :2].T + transform[:, 2], atol=0.1
-    )
-    invented = upright.copy()
-    invented[3:] += 40
-    assert np.array_equal(facenet_transform(invented, masked=True), facenet_transform(upright, masked=True))
-    assert warp(crops[0], transform, CROP_SIZE).shape == (160, 160, 3)
+    turn = 0.7 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    seen = ((expected * (1, 1.32)) @ turn.T + (40, 300)).astype(np.float32)
+    transform = recognition_transform(seen)
+    assert np.abs(in_the_crop(seen @ transform[:, :2].T + transform[:, 2]) - expected).max() < 0.5
+
+
+def test_the_crop_is_sampled_between_neighbours_and_repeats_the_edge() -> None:
+    rows, columns = sampling(1), sampling(0)
+    for weights in (rows, columns):
+        assert weights.shape == (160, 112) and weights.min() >= 0
+        assert np.allclose(weights.sum(1), 1) and (np.count_nonzero(weights, axis=1) <= 2).all()
+    assert (rows[-1] == np.eye(112)[-1]).all(), "the crop reaches below the frame"
+    assert not columns[:, 0].any() and not columns[:, -1].any(), "and not to its sides"

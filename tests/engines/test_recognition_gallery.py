@@ -16,7 +16,14 @@ import pytest
 from engines.recognition.audit import AuditError
 from engines.recognition.embedder import unit
 from engines.recognition.evidence import VIEWS, WHOLE
-from engines.recognition.gallery import Gallery, GalleryError, GallerySnapshot, Receipt, Template
+from engines.recognition.gallery import (
+    Gallery,
+    GalleryError,
+    GallerySnapshot,
+    Receipt,
+    SightingName,
+    Template,
+)
 
 SPACE = "sface:0123"
 
@@ -45,6 +52,47 @@ def fill(path: Path) -> None:
         gallery.add("Ada Lovelace", template(1), "consent", "tester")
         gallery.add("Ada Lovelace", template(2), "consent", "tester")
         gallery.add("Grace Hopper", template(3), "contract", "tester")
+
+
+def wide(seed: int, dimensions: int, space: str = SPACE) -> Template:
+    views = unit(np.random.default_rng(seed).normal(size=(len(VIEWS), dimensions)))
+    by_name = dict(zip(VIEWS, views, strict=True))
+    return Template(by_name, space, 0.9, seed.to_bytes(32, "big"), "twin:1", b"face" + str(seed).encode())
+
+
+def test_templates_may_have_any_number_of_dimensions_but_all_of_a_gallery_the_same(path: Path) -> None:
+    with Gallery(path) as gallery:
+        gallery.add("Ada", wide(1, 512), "consent", "tester")
+        gallery.add("Grace", wide(2, 512), "consent", "tester")
+        with pytest.raises(
+            ValueError, match=r"template: must have 512 dimensions, as the others .*, found 128"
+        ):
+            gallery.add("Mary", wide(3, 128), "consent", "tester")
+        (ada, grace), sighting = gallery.people(), SightingName(1, 2, "door", 3)
+        gallery.refute(ada.id, sighting, wide(4, 512).embedding, SPACE, "tester")
+        with pytest.raises(
+            ValueError, match=r"embedding: must have 512 dimensions, as the others .*, found 128"
+        ):
+            gallery.refute(grace.id, sighting, wide(4, 128).embedding, SPACE, "tester")
+        before = gallery.load(SPACE, "twin:1")
+        assert before.complete and before.matrix.shape == (2, 512) and before.refuted.shape == (1, 512)
+        first, second = gallery.pictures()
+        mixed = {first: wide(5, 256, "other").views, second: wide(6, 128, "other").views}
+        with pytest.raises(
+            GalleryError, match="must have the same number of dimensions, found 2 different ones"
+        ):
+            gallery.renew(mixed, "other", "twin:2", "tester")
+        after = gallery.load(SPACE, "twin:1")
+        assert np.array_equal(after.matrix, before.matrix) and after.version == before.version
+        gallery.renew({first: wide(5, 128).views, second: wide(6, 128).views}, "other", "twin:2", "tester")
+        small = gallery.load("other", "twin:2")
+        assert small.matrix.shape == (2, 128) and small.refuted.shape == (0, 128)
+    views = dict(wide(7, 128).views) | {"upper": wide(7, 64).embedding}
+    with (
+        Gallery(path) as gallery,
+        pytest.raises(ValueError, match=r"of as many numbers as whole \[128\], found \[64\]"),
+    ):
+        gallery.add("Odd", Template(views, "other", 0.9, b"odd", "twin:2"), "consent", "tester")
 
 
 def test_what_was_enrolled_is_there_after_reopening(path: Path) -> None:

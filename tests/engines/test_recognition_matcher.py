@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engines.recognition.calibration import Calibration, CalibrationError, Strength
+from engines.recognition.centring import Centres
 from engines.recognition.embedder import unit
 from engines.recognition.enrolled import GallerySnapshot
 from engines.recognition.evidence import TERMS, VIEWS
@@ -21,21 +22,26 @@ from engines.recognition.track import TrackIdentity
 
 SPACE, GENERATOR = "sface:test", "gen"
 STRANGERS = (0.0, 128**-0.5)  # as random directions of 128 dimensions are
+ZERO = np.zeros(128, np.float32)
+NOWHERE = Centres({"raw": ZERO}, {"raw": ZERO}, dict.fromkeys(VIEWS, ZERO))
 CALIBRATION = Calibration(
     SPACE,
     "",
     GENERATOR,
     {
+        "plain": Strength((1.0,), 1 / 3, 30.0, 0.0, -3.5, 9.5, STRANGERS),
         "clean": Strength((1.0,), 1 / 3, 30.0, 0.0, -3.5, 9.5, STRANGERS),
         "masked": Strength((1.0, 0.0, 0.0, 0.0), 0.4, 20.0, 0.0, -3.0, 8.0, STRANGERS),
         "masked+unmasked": Strength((0.5, 0.0, 0.0, 0.0, 0.5), 0.375, 24.0, 0.0, -3.0, 8.0, STRANGERS),
     },
+    NOWHERE,
 )
 FUSED = Calibration(
     SPACE,
     "",
     "",
     CALIBRATION.models | {"masked": Strength((0.1, 0.2, 0.3, 0.4), 0.4, 20.0, 0.0, -3.0, 8.0, STRANGERS)},
+    NOWHERE,
 )
 Vector = NDArray[np.float32]
 
@@ -397,6 +403,28 @@ def test_the_shipped_calibration_is_sound_and_more_alike_is_more_probable() -> N
     assert calibration.models["masked"].upper <= 12  # no claim beyond a few hundred thousand comparisons
 
 
+STRENGTH = {
+    "shares": ALL,
+    "strangers": {"mean": 0.0, "deviation": 0.1},
+    "crossing": 0.3,
+    "steepness": 30.0,
+    "bend": 0.0,
+    "lower": -3.0,
+    "upper": 9.0,
+}
+MODELS = {
+    "clean": STRENGTH,
+    "masked": STRENGTH | {"shares": ALL},
+    "plain": STRENGTH,
+    "plain masked": STRENGTH,
+}
+CENTRES = {
+    "clean": {"raw": [0.0, 0.1]},
+    "masked": {"raw": [0.0, 0.1]},
+    "views": {view: [0.0, 0.1] for view in VIEWS},
+}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -407,12 +435,13 @@ def test_the_shipped_calibration_is_sound_and_more_alike_is_more_probable() -> N
         ({"upper": 1e999}, "models.clean: all numbers must be finite"),
         ({"crossing": "high"}, "could not convert string to float"),
         ({"shares": {}}, "is not a calibration: 'raw'"),
+        ({"crossing": -36.9}, "models.clean.crossing: must lie between -1 and 1, as cosines do, found -36.9"),
         ({"strangers": {"mean": 0, "deviation": 0}}, "strangers.deviation: must be above 0, found 0"),
     ],
 )
 def test_a_model_that_is_wrong_says_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
     with pytest.raises(CalibrationError, match=message):
-        Calibration.load(written(tmp_path, {"models": {"clean": STRENGTH | change, "masked": STRENGTH}}))
+        Calibration.load(written(tmp_path, {"models": MODELS | {"clean": STRENGTH | change}}))
 
 
 @pytest.mark.parametrize(
@@ -421,6 +450,14 @@ def test_a_model_that_is_wrong_says_where(tmp_path: Path, change: dict[str, obje
         ({"models": {}}, r"models\.clean: must be there"),
         ({"models": {"dirty": {}}}, r"models\.dirty: must be one of clean, masked"),
         ({"space": 3}, "space, views_space and generator_sha256 must be text"),
+        ({"centres": {}}, "is not a calibration: 'clean'"),
+        ({"centres": CENTRES | {"clean": {}}}, r"centres\.clean: must hold raw"),
+        (
+            {"centres": CENTRES | {"views": {"whole": [0.0, 1.0]}}},
+            r"centres\.views: must hold rendered, upper",
+        ),
+        ({"centres": CENTRES | {"clean": {"raw": [0.0]}}}, "centres: must be lists of one length"),
+        ({"centres": CENTRES | {"masked": {"raw": [0.0, 1e999]}}}, "centres: all numbers must be finite"),
     ],
 )
 def test_a_calibration_file_that_is_wrong_says_where(
@@ -431,23 +468,13 @@ def test_a_calibration_file_that_is_wrong_says_where(
         Calibration.load(written(tmp_path, change))
 
 
-STRENGTH = {
-    "shares": ALL,
-    "strangers": {"mean": 0.0, "deviation": 0.1},
-    "crossing": 0.3,
-    "steepness": 30.0,
-    "bend": 0.0,
-    "lower": -3.0,
-    "upper": 9.0,
-}
-
-
 def written(folder: Path, change: dict[str, object]) -> Path:
     good = {
         "space": SPACE,
         "views_space": "",
         "generator_sha256": "",
-        "models": {"clean": STRENGTH, "masked": STRENGTH},
+        "models": MODELS,
+        "centres": CENTRES,
     }
     path = folder / "calibration.json"
     path.write_text(json.dumps(good | change))

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from archive_helpers import (
     ADA,
@@ -236,9 +237,27 @@ def test_a_face_finds_the_sightings_that_look_like_it_and_those_that_were_added_
     assert (best.id, similarity) == (later, pytest.approx(1.0))
     assert archive.like(embedding(99), SPACE, limit=1)[0][0].id == ids[4]
     with pytest.raises(
-        ArchiveError, match=r"embedding: must be a finite vector \[128\] that is not 0, found \[3\]"
+        ArchiveError, match=r"embedding: must have 128 dimensions, as those of its space .*, found 3"
     ):
         archive.like(embedding(1)[:3], SPACE)
+    for bad in (embedding(1) * 0, embedding(1) * np.nan, embedding(1)[None]):
+        with pytest.raises(ArchiveError, match=r"embedding: must be a finite vector that is not 0, found \["):
+            archive.like(bad, SPACE)
+
+
+def test_embedders_of_other_dimensions_are_searched_beside_each_other(archive: Archive) -> None:
+    wide = np.concatenate([embedding(n) for n in (1, 2, 3, 4)])
+    old = archive.put_sighting(sighting(1, 1, embedding=embedding(1).tobytes(), space=SPACE))
+    new = archive.put_sighting(sighting(1, 2, embedding=wide.tobytes(), space="wide"))
+    assert [(s.id, score) for s, score in archive.like(embedding(1), SPACE)] == [(old, pytest.approx(1))]
+    assert [(s.id, score) for s, score in archive.like(wide, "wide")] == [(new, pytest.approx(1))]
+    assert archive.like(wide, "nobody was seen in this one") == []
+    archive.put_sighting(sighting(1, 3, embedding=embedding(1).tobytes(), space="wide"))
+    with pytest.raises(
+        ArchiveError,
+        match="embeddings of wide: must all have the same number of dimensions, found 128 and 512",
+    ):
+        archive.like(wide, "wide")
 
 
 def test_the_timeline_counts_every_sighting_once_in_the_bin_in_which_it_began(archive: Archive) -> None:

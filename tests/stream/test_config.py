@@ -90,6 +90,29 @@ def test_rules_alone_make_the_recorder_run_and_must_lead_somewhere() -> None:
     assert "s3cret" not in refusal({"events": {"mqtt": [{"name": "b", "host": "h", "password": ["s3cret"]}]}})
 
 
+def test_facenet_brings_its_weights_and_a_calibration() -> None:
+    chosen = {"embedder": "facenet", "facenet_weights": "~/w.pt", "calibration": "c.json"}
+    recognition = parse({"recognition": chosen}, "test").recognition
+    assert (recognition.facenet_weights, recognition.calibration) == (Path.home() / "w.pt", Path("c.json"))
+    assert parse({"recognition": {"calibration": "mine.json"}}, "test").recognition.embedder == "sface"
+    for change, sentence in (
+        (
+            {"embedder": "arcface"},
+            "recognition.embedder: input should be 'sface' or 'facenet', found 'arcface'",
+        ),
+        (
+            {"facenet_weights": None},
+            "recognition: facenet_weights must be a file where embedder is facenet, whose weights are not shipped,"
+            " found null",
+        ),
+        ({"embedder": "sface"}, "facenet_weights must be null unless embedder is facenet, found "),
+        ({"calibration": None}, "calibration must be a file where embedder is facenet, "),
+        ({"calibration": None}, "make it with python -m tools.calibrate --config FILE, found null"),
+        ({"facenet_weight": "w.pt"}, "unknown key; did you mean facenet_weights?"),
+    ):
+        assert sentence in refusal({"recognition": chosen | change})
+
+
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("# nothing\n")
     assert load(tmp_path / "empty.yaml") == Settings()

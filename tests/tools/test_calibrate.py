@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tools.calibrate
-from engines.recognition.calibration import Calibration, Strength
+from engines.recognition.calibration import MODELS, Calibration, CalibrationError, Strength
 from engines.recognition.evidence import VIEWS
 from tools.calibration.cctv import Look
 from tools.calibration.fit import (
@@ -145,7 +145,7 @@ def test_strangers_are_compared_with_people_and_not_with_each_other_or_their_own
     samples = [
         Sample(i if s.stranger else s.person, s.stranger, s.views, s.clean, ()) for i, s in enumerate(samples)
     ]
-    pairs = compare(samples, False, ("raw",))
+    pairs = compare(samples, False, ("raw",), None)
     assert len(pairs.same) == 2 * (4 * 7 + 4 * 4) and pairs.same.sum() == 2 * 4
     met = {(int(a), int(b)) for a, b in zip(pairs.probe, pairs.owner, strict=True)}
     assert not any(a >= 4 and b >= 4 for a, b in met)
@@ -185,6 +185,17 @@ def test_lists_that_do_not_fit_say_so(tmp_path: Path) -> None:
         read_pairs(tmp_path / "pairs.txt", tmp_path)
 
 
+def test_an_embedder_that_does_not_know_people_gets_no_calibration() -> None:
+    pairs = drawn()
+    tools.calibrate._check("clean", fit(pairs, 1, np.random.default_rng(0), refits=5))
+    few, rng = drawn(12), np.random.default_rng(2)
+    noise = fit(replace(few, cosines=rng.normal(0.5, 0.1, few.cosines.shape)), 1, rng, refits=5)
+    with pytest.raises(
+        CalibrationError, match=r"models\.clean: the embeddings do not tell these people apart"
+    ):
+        tools.calibrate._check("clean", noise)
+
+
 @pytest.mark.skipif(not (DATA / "faces" / "index.csv").exists(), reason="needs the data folder")
 def test_a_small_run_on_real_photographs_writes_a_calibration_and_its_card(tmp_path: Path) -> None:
     output = tmp_path / "trial.json"
@@ -194,7 +205,8 @@ def test_a_small_run_on_real_photographs_writes_a_calibration_and_its_card(tmp_p
     )
     assert result.exit_code == 0, result.output
     calibration = Calibration.load(output)
-    assert set(calibration.models) == {"clean", "masked", "masked+unmasked"}
+    assert set(calibration.models) == set(MODELS)
+    assert np.linalg.norm(calibration.centres.masked["robust"]) > 0.05
     card = (tmp_path / "trial.md").read_text()
     for words in (
         "Measured on LFW",

@@ -16,7 +16,7 @@ from offices import RunningServer, serious_findings
 from starlette.testclient import TestClient
 
 from engines.recognition.calibration import Calibration
-from engines.recognition.embedder import DIMENSIONS, unit
+from engines.recognition.embedder import unit
 from engines.recognition.enrolled import GallerySnapshot
 from engines.recognition.evidence import RAW, VIEWS
 from stream.config import Recognition, Settings
@@ -27,6 +27,7 @@ from tools.browser import Browser, until
 from tools.demo.enrolled import enrol
 
 PEOPLE, EACH = 30, 3
+DIMENSIONS = 128
 
 
 class Looking:

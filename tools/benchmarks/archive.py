@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.masks.state import STATES
-from engines.recognition.embedder import DIMENSIONS
 from stream.archive.annotations import AnnotatedFrame
 from stream.archive.archive import Archive
 from stream.archive.database import FILE
@@ -225,7 +224,7 @@ def _sighting(random: np.random.Generator, run: int, camera: str, track: int, at
 
 
 def _embedding(random: np.random.Generator) -> NDArray[np.float32]:
-    vector = random.standard_normal(DIMENSIONS).astype(np.float32)
+    vector = random.standard_normal(128).astype(np.float32)
     return vector / np.float32(np.linalg.norm(vector))
 
 

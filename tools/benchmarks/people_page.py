@@ -18,7 +18,7 @@ import cv2
 import httpx
 import numpy as np
 
-from engines.recognition.embedder import DIMENSIONS, unit
+from engines.recognition.embedder import unit
 from engines.recognition.enrolled import Template
 from engines.recognition.evidence import VIEWS
 from engines.recognition.gallery import Gallery
@@ -148,7 +148,7 @@ def _name(number: int) -> str:
 
 def _template(number: int, picture: bool) -> Template:
     random = np.random.default_rng(number)
-    vectors = unit(random.normal(size=(len(VIEWS), DIMENSIONS)))
+    vectors = unit(random.normal(size=(len(VIEWS), 128)))
     kept = b""
     if picture:
         small = random.integers(0, 255, (56, 56, 3), np.uint8)

@@ -24,6 +24,10 @@ faces, and so did the robust embedder. Every probe is the other photograph of th
 (`tools/calibration/cctv.py`: 14 to 56 pixels between the eyes, blur, light, noise, block coding), found and gated by
 the product's own detector and limits, once as a single look and once as the mean of a track.
 
+Before two vectors are compared, half of the mean of all strangers under that condition is taken off each
+(`engines/recognition/centring.py`). The "plain" models are of the bare cosine of two embeddings, for searches of the
+archive and the advice at enrolment.
+
 A model is `log LR = steepness t + bend max(t, 0)^2` with t the (shared) cosine less the crossing, fitted by the log
 loss averaged over odds of 1/2, 1/20, 1/200 and 1/2000, those that one person among the enrolled has. Eye distance
 and sharpness gate and weigh looks; they are not in the models, since they would make the model ask of sharp faces
@@ -53,7 +57,7 @@ _LIMITS = """
   this leaves is towards "not this person", not towards a name; LFW shows how much.
 - Masks are synthetic, here and in the measurement. Real masks, hands and scarves are not measured.
 - Groups (age, sex, origin) are not fitted apart. The people fitted on are mostly young adults from London.
-- LFW's people may be among those that SFace was trained on, which flatters its figures.
+- LFW's people may be among those that the embedder was trained on, which flatters its figures.
 - A calibration belongs to the two networks named above. With another embedder the matcher refuses it; with another
   unmasking network it shows reconstructions and does not count them.
 """

@@ -6,7 +6,7 @@ into the fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.recognition.calibration import CLEAN, COMPLETED, MASKED, MODELS, Calibration
-from engines.recognition.embedder import DIMENSIONS
 from engines.recognition.enrolled import GallerySnapshot
-from engines.recognition.evidence import LOOKS, RAW, TERMS, VIEWS, WHOLE
+from engines.recognition.evidence import LOOKS, RAW, TERMS, VIEWS, WHOLE, Vector
 from engines.recognition.matcher import Matcher
 from tools.calibration.cctv import Look
 from tools.calibration.fit import log_loss, reliability, table
@@ -100,18 +99,14 @@ def see(
     chain: Chain, pairs: Sequence[Pair], masker: Masker, seed: int, progress: Callable[[float], None]
 ) -> dict[str, Seen]:
     """Every pair under every condition: the first photograph enrolled, the second seen."""
-
-    def nothing(names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        return {name: np.full((len(pairs), DIMENSIONS), np.nan, np.float32) for name in names}
-
-    views, made = nothing(VIEWS), {condition: nothing(LOOKS) for condition in CONDITIONS}
+    views: list[dict[str, Vector]] = [{} for _ in pairs]
+    made: dict[str, list[dict[str, Vector]]] = {condition: [{} for _ in pairs] for condition in CONDITIONS}
     for i, pair in enumerate(pairs):
         progress(i / len(pairs))
         first, second = read_picture(Path(pair.first)), read_picture(Path(pair.second))
         face = chain.face(first)
         if face is not None:
-            for view, vector in chain.enrol(first, face).items():
-                views[view][i] = vector
+            views[i] = chain.enrol(first, face)
         face = chain.face(second)
         if face is None:
             continue
@@ -119,9 +114,16 @@ def see(
         for condition in CONDITIONS:
             camera = Look.draw(rng, 18, 44) if "camera" in condition else None
             probe = chain.look(second, face, rng, camera, masker if "masked" in condition else None)
-            for kind, vector in (probe.first if probe else {}).items():
-                made[condition][kind][i] = vector
-    return {c: Seen(pairs, views, made[c], "masked" in c) for c in CONDITIONS}
+            made[condition][i] = probe.first if probe else {}
+    enrolled = _in_rows(views, VIEWS)
+    return {c: Seen(pairs, enrolled, _in_rows(made[c], LOOKS), "masked" in c) for c in CONDITIONS}
+
+
+def _in_rows(vectors: Sequence[Mapping[str, Vector]], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """By name, float32 [N, D] with nan where there is none."""
+    size = max((len(vector) for each in vectors for vector in each.values()), default=1)
+    nothing = np.full(size, np.nan, np.float32)
+    return {name: np.stack([each.get(name, nothing) for each in vectors]) for name in names}
 
 
 def verify(seen: Seen, calibration: Calibration, rng: np.random.Generator, draws: int = 200) -> Verification:
@@ -157,9 +159,10 @@ def verify(seen: Seen, calibration: Calibration, rng: np.random.Generator, draws
 
 def _log_lr(seen: Seen, calibration: Calibration) -> NDArray[np.float64]:
     """By the matcher's rule: from the face as seen, and never more than that with the reconstruction."""
+    views = calibration.centres.of_views(seen.views)
+    looks = calibration.centres.looks(seen.probes, seen.masked)
     cosine = {
-        term: (seen.views[view] * seen.probes[look]).sum(1, dtype=np.float64)
-        for term, (look, view) in TERMS.items()
+        term: (views[view] * looks[look]).sum(1, dtype=np.float64) for term, (look, view) in TERMS.items()
     }
 
     def strength(model: str) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ class Masker(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """One face as the pipeline would know it: unit vectors float32 [128] by look (evidence.LOOKS), of one frame
+    """One face as the pipeline would know it: unit vectors float32 [D] by look (evidence.LOOKS), of one frame
     ("first") and of the track's weighted mean ("mean"). eye_distance: pixels, mean over the looks.
     """
 
@@ -70,7 +70,7 @@ class Chain:
         return found[nearest : nearest + 1]
 
     def enrol(self, picture: Picture, face: Faces) -> dict[str, NDArray[np.float32]]:
-        """The views float32 [128] of a photograph's face (evidence.VIEWS)."""
+        """The views float32 [D] of a photograph's face (evidence.VIEWS)."""
         crop = warp(picture, recognition_transform(face.landmarks[0]), RECOGNITION_SIZE)
         return self.evidence.views(crop)
 

@@ -152,7 +152,7 @@ def like(
             typer.echo(f"note: {note}", err=True)
         found = archive.like(face.embedding, face.space, query, limit)
         prior = settings.recognition.prior_enrolled
-        likeness = Likeness(face.space, prior)
+        likeness = Likeness(face.space, settings.recognition)
         text.print_likeness(
             [
                 (

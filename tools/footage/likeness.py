@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.detection.detectors import networks_of
-from engines.models import prepare
 from engines.recognition.photo import read_photo
-from stream.chosen_engines import open_engines
 from stream.config import Settings
+from stream.enroller import open_for_photographs
 from stream.likeness import FaceMeasurer, Likeness, MeasuredFace
 
 __all__ = ["Likeness", "MeasuredFace", "measure_face"]
@@ -17,8 +15,4 @@ __all__ = ["Likeness", "MeasuredFace", "measure_face"]
 def measure_face(path: Path, settings: Settings) -> MeasuredFace:
     """The largest face on a photograph file. Raises Refused, ModelError, EngineError."""
     photo = read_photo(path)
-    engines = settings.engines
-    models = prepare(
-        engines.cache, (*networks_of(settings.detection.detector), "landmarks", "maskstate", "sface")
-    )
-    return FaceMeasurer(settings, open_engines(engines, models)).measure(photo)
+    return FaceMeasurer(settings, open_for_photographs(settings)).measure(photo)

@@ -106,7 +106,10 @@ def print_sightings(found: Sequence[Sighting]) -> None:
 def print_likeness(found: Sequence[tuple[Sighting, float, float | None]], prior: float) -> None:
     """A table, and what it does not say. found: sighting, similarity, probability."""
     if not found:
-        print("no face was measured in these recordings that could be compared (recording.keep_faces)")
+        print(
+            "no face was measured in these recordings that could be compared (recording.keep_faces; only faces "
+            "measured by the same recognition.embedder can be)"
+        )
         return
     table = Table("ID", "similarity", "same person", "from", "camera", "decided when seen", "mask")
     for each, similarity, probability in found:

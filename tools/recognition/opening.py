@@ -16,6 +16,7 @@ from rich.console import Console
 from engines.backends import EngineError
 from engines.models import ModelError
 from engines.recognition.calibration import Calibration, CalibrationError
+from stream.calibration import calibration_file
 from stream.config import ConfigError, Settings, load
 from stream.networks import Networks, load_networks
 from tools.benchmarks.report import machine, versions
@@ -58,8 +59,11 @@ class Opened:
         }
 
 
-def open_product(config: Path | None, calibration: Path) -> Opened:
-    """The networks of a configuration, and the calibration when it fits them. Raises typer.BadParameter."""
+def open_product(config: Path | None, calibration: Path | None) -> Opened:
+    """The networks of a configuration, and the calibration (its own without) when it fits them.
+
+    Raises typer.BadParameter.
+    """
     try:
         settings = load(config) if config else Settings()
     except ConfigError as error:
@@ -71,7 +75,7 @@ def open_product(config: Path | None, calibration: Path) -> Opened:
     notes = list(networks.notes)
     fitted: Calibration | None = None
     try:
-        fitted = Calibration.load(calibration)
+        fitted = Calibration.load(calibration or calibration_file(settings.recognition))
         if fitted.space != networks.evidence.space:
             notes.append(
                 "the calibration is of another embedder: no fusion and no probabilities are measured"

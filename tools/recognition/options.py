@@ -21,7 +21,9 @@ Gate = Annotated[
     bool, typer.Option(help="Hold what is seen of people to the live pipeline's limits of quality.")
 ]
 Config = Annotated[Path | None, typer.Option(help="Configuration of the product; its defaults without.")]
-CalibrationFile = Annotated[Path, typer.Option(help="Calibration to measure.")]
+CalibrationFile = Annotated[
+    Path | None, typer.Option(help="Calibration to measure; the configuration's own without.")
+]
 Keep = Annotated[Path | None, typer.Option(help="File that keeps what was seen, for the next evaluation.")]
 Draws = Annotated[int, typer.Option(min=20, help="Draws of people for the intervals.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")]
