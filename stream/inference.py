@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.alignment import FACE_SIZE, RECOGNITION_SIZE, face_transform, recognition_transform, warp
-from engines.attributes.gender import GENDERS, GenderEstimator
+from engines.attributes.gender import GenderEstimator
 from engines.masks.authenticity import AuthenticityClassifier
 from engines.masks.authenticity import crop as authenticity_crop
 from engines.masks.state import crop as mask_crop
@@ -27,82 +27,26 @@ from engines.recognition.track import TrackIdentity
 from engines.unmasking.claim import Signer
 from engines.unmasking.fusion import Fused
 from engines.unmasking.refusal import refusal
+from stream.annotation import tracked_face
 from stream.config import Settings
 from stream.face_cards import reconstructed, refused
 from stream.looks import make_look
-from stream.messages import (
-    Candidate,
-    FaceCard,
-    FaceLook,
-    FrameReady,
-    FrameResult,
-    GenderEstimate,
-    TrackedFace,
-)
+from stream.messages import FaceCard, FaceLook, FrameResult
 from stream.networks import Networks
-from stream.person import Person
-from stream.tracking import Track, Tracker
+from stream.watching import Look, Picture, Watching
 
 _MASK_EVERY_NS = 160_000_000
 _MOST_EMBEDDED = 4  # crops that the embedders see in one step, unless one face needs more; other faces wait
 _MOST_UNMASKED = 1
 _MOST_ESTIMATED = 2
 _MOST_DOUBTED = 2
-_BLIND_NS = 250_000_000
-_PUT_OFF_NS = 250_000_000  # how long dear work waits for a frame that is not searched, where every one may be
-_SETTLED_NS = 100_000_000  # a face followed for less may be a ghost: no dear work for it yet
-_SHOWN_UNSEEN_NS = 120_000_000  # how long a face that is not seen is still drawn where it should be
-_SURE_FACE = 0.9  # a less certain find is shown once it has been seen a second time
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A frame with its pixels, uint8 RGB [H, W, 3], and what was passed over since the one before."""
-
-    frame: FrameReady
-    rgb: NDArray[np.uint8]
-    skipped: dict[str, int]
-
-
-@dataclass(slots=True, eq=False)
-class _Watch:
-    """One camera's tracks and people."""
-
-    tracker: Tracker
-    size: tuple[int, int]
-    media_ns: int
-    searched_ns: int | None = None
-    blind: bool = False  # so long since the frame before that somebody may have taken somebody's place
-    people: dict[int, Person] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class _Look:
-    """One visible face on one frame of this step."""
-
-    picture: Picture
-    track: Track
-    person: Person
-    searched: bool  # this frame's whole picture was searched: dear work that can wait does
-    refined: NDArray[np.float32] | None = (
-        None  # landmarks [5, 2] of a masked face, once something dear needs them
-    )
-
-    @property
-    def now_ns(self) -> int:
-        return self.picture.frame.media_ns
-
-    def due(self, due_ns: int) -> bool:
-        """Whether dear work due at a media time is to be done now. On a searched frame it may wait a moment."""
-        settled_ns = self.track.born_ns + _SETTLED_NS
-        return self.now_ns >= max(due_ns, settled_ns) + (_PUT_OFF_NS if self.searched else 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Recognised:
     """A look with what was measured of it; embedding: float32 [D], of the face as seen."""
 
-    look: _Look
+    look: Look
     quality: Quality
     embedding: NDArray[np.float32]
 
@@ -114,7 +58,7 @@ class _Unmasked:
     picture: as crop; mask: float32 [128, 128], 0..1; both None where there is a reason.
     """
 
-    look: _Look
+    look: Look
     crop: NDArray[np.uint8]
     reason: str | None
     picture: NDArray[np.uint8] | None = None
@@ -140,26 +84,24 @@ class Inference:
         self._settings, self._networks, self._clock_ns = settings, networks, clock_ns
         self._matcher, self._signer = matcher, signer
         self._epoch, self._steps = epoch, 0
-        self._watches: dict[str, _Watch] = {}
+        self._watching = Watching(settings, networks.detector, self._new_identity)
 
     def use(self, matcher: Matcher) -> None:
         """Recognise with another gallery from now on; what was seen of each face is kept and decided anew."""
         self._matcher = matcher
-        for watch in self._watches.values():
-            for person in watch.people.values():
-                person.identity.use(matcher)
+        for person in self._watching.people():
+            person.identity.use(matcher)
 
     def follow(self, settings: Settings) -> None:
         """Go on with the cameras of other settings, and forget those that have gone."""
         self._settings = self._settings.model_copy(update={"cameras": settings.cameras})
-        there = {camera.name for camera in settings.cameras}
-        self._watches = {name: watch for name, watch in self._watches.items() if name in there}
+        self._watching.follow(settings)
 
     def step(self, pictures: Sequence[Picture]) -> tuple[list[FrameResult], list[FaceCard], list[FaceLook]]:
         """Annotate one frame of each of some cameras. Looks are made only where something is recorded."""
         self._steps += 1
         stamps = {"wait": self._clock_ns()}
-        looks = self._find(pictures)
+        looks = self._watching.find(pictures)
         stamps["detect"] = self._clock_ns()
         self._judge_masks(looks)
         stamps["mask"] = self._clock_ns()
@@ -178,74 +120,12 @@ class Inference:
         kept = self._keep(looks, recognised) if self._settings.recording_active else []
         return results, cards, kept
 
-    # find and follow
-
-    def _find(self, pictures: Sequence[Picture]) -> list[_Look]:
-        watches = [self._watch(picture.frame) for picture in pictures]
-        searched = self._to_search(pictures, watches)
-        followed = [i for i in range(len(pictures)) if i not in searched and watches[i].tracker.tracks]
-        if searched:
-            found = self._networks.detector.detect([pictures[i].rgb for i in searched])
-            for i, faces in zip(searched, found, strict=True):
-                watches[i].searched_ns = pictures[i].frame.media_ns
-                watches[i].tracker.search(faces, pictures[i].frame.media_ns)
-        if followed:
-            expected = [watches[i].tracker.expected(pictures[i].frame.media_ns) for i in followed]
-            refined = self._networks.detector.refine([pictures[i].rgb for i in followed], expected)
-            for i, faces in zip(followed, refined, strict=True):
-                watches[i].tracker.follow(faces, pictures[i].frame.media_ns)
-        looks = []
-        every_ns = self._settings.recognition.every_ms * 1_000_000
-        for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
-            touching = watch.tracker.touching()
-            for track in self._living(watch):
-                person = watch.people.setdefault(track.id, Person(self._new_identity()))
-                person.see(track.visible, picture.frame.media_ns, watch.blind)
-                if track.id in touching:
-                    person.mingle(picture.frame.media_ns + every_ns)
-                if track.visible:
-                    looks.append(_Look(picture, track, person, i in searched))
-        return looks
-
-    def _watch(self, frame: FrameReady) -> _Watch:
-        """The camera's memory; begun anew when its picture size changes or its timeline goes back or far ahead."""
-        watch = self._watches.get(frame.camera)
-        size = (frame.width, frame.height)
-        if watch is None or watch.size != size or not 0 <= frame.media_ns - watch.media_ns < 5_000_000_000:
-            tracking = self._settings.tracking
-            next_id = watch.tracker.next_id if watch else 1
-            watch = _Watch(Tracker(tracking.lost_after_ms, tracking.min_score, next_id), size, frame.media_ns)
-            self._watches[frame.camera] = watch
-        watch.blind = frame.media_ns - watch.media_ns > _BLIND_NS
-        watch.media_ns = frame.media_ns
-        watch.tracker.forget(frame.media_ns)
-        return watch
-
-    def _to_search(self, pictures: Sequence[Picture], watches: Sequence[_Watch]) -> list[int]:
-        """Which pictures to search whole: one in eight of a step, so that cameras take turns and a machine that has too
-        many of them does not fall further behind by searching.
-        """
-        every_ns = self._settings.detection.every_ms * 1_000_000
-        late: dict[int, float] = {}
-        for i, (picture, watch) in enumerate(zip(pictures, watches, strict=True)):
-            since = float("inf") if watch.searched_ns is None else picture.frame.media_ns - watch.searched_ns
-            if since >= every_ns:
-                late[i] = since
-        order = sorted(late, key=lambda i: (-late[i], i))
-        return sorted(order[: 1 + len(pictures) // 8])
-
-    def _living(self, watch: _Watch) -> list[Track]:
-        alive = {track.id for track in watch.tracker.tracks}
-        for gone in watch.people.keys() - alive:
-            del watch.people[gone]
-        return watch.tracker.clear()
-
     def _new_identity(self) -> TrackIdentity:
         return TrackIdentity(self._matcher, self._settings.recognition.decide_at)
 
     # judge masks
 
-    def _judge_masks(self, looks: Sequence[_Look]) -> None:
+    def _judge_masks(self, looks: Sequence[Look]) -> None:
         due = [look for look in looks if look.now_ns >= look.person.mask_due_ns]
         if not due:
             return
@@ -256,7 +136,7 @@ class Inference:
 
     # estimate attributes
 
-    def _estimate(self, looks: Sequence[_Look], estimator: GenderEstimator) -> None:
+    def _estimate(self, looks: Sequence[Look], estimator: GenderEstimator) -> None:
         every_ms = self._settings.attributes.every_ms
         due = [look for look in looks if look.due(look.person.gender_due_ns)]
         chosen = []
@@ -271,7 +151,7 @@ class Inference:
 
     # doubt authenticity
 
-    def _doubt(self, looks: Sequence[_Look], classifier: AuthenticityClassifier) -> None:
+    def _doubt(self, looks: Sequence[Look], classifier: AuthenticityClassifier) -> None:
         every_ms = self._settings.authenticity.every_ms
         due = [look for look in looks if look.due(look.person.synthetic_due_ns)]
         chosen = []
@@ -286,7 +166,7 @@ class Inference:
 
     # unmask
 
-    def _unmask(self, looks: Sequence[_Look]) -> list[_Unmasked]:
+    def _unmask(self, looks: Sequence[Look]) -> list[_Unmasked]:
         if self._networks.unmasker is None:
             return []
         every_ms = self._settings.unmasking.every_ms
@@ -330,7 +210,7 @@ class Inference:
                 cards.append(reconstructed(look.picture.frame, look.track.id, each.crop, fused, self._signer))
         return cards
 
-    def _fuse(self, look: _Look, picture: NDArray[np.uint8], mask: NDArray[np.float32]) -> Fused | None:
+    def _fuse(self, look: Look, picture: NDArray[np.uint8], mask: NDArray[np.float32]) -> Fused | None:
         """What all looks come to. Recognition sees each by itself: in their mean they would count again and again."""
         look.person.no_reconstruction = None
         weight = measure(look.picture.rgb, look.track.landmarks).weight
@@ -338,11 +218,11 @@ class Inference:
 
     # recognise
 
-    def _recognise(self, looks: Sequence[_Look]) -> list[_Recognised]:
+    def _recognise(self, looks: Sequence[Look]) -> list[_Recognised]:
         if not self._matcher.people:
             return []
         every_ms = self._settings.recognition.every_ms
-        chosen: list[tuple[_Look, Quality]] = []
+        chosen: list[tuple[Look, Quality]] = []
         due = [look for look in looks if look.due(look.person.embed_due_ns)]
         crops = 0
         for look in sorted(due, key=lambda look: look.person.embed_due_ns):
@@ -358,12 +238,12 @@ class Inference:
                 crops += needed
         return self._embed(chosen) if chosen else []
 
-    def _embed(self, chosen: Sequence[tuple[_Look, Quality]]) -> list[_Recognised]:
+    def _embed(self, chosen: Sequence[tuple[Look, Quality]]) -> list[_Recognised]:
         """One batch: each face as seen and, where it has just been unmasked, its reconstruction too."""
         vectors = self._networks.evidence.looks([self._seen(look) for look, _ in chosen])
         for (look, quality), of_face in zip(chosen, vectors, strict=True):
             if look.person.recognise(look.now_ns, of_face, quality.weight):
-                self._hand_over(look)
+                self._watching.hand_over(look)
             elif look.person.identity.in_doubt:
                 look.person.mingle(look.now_ns + self._settings.recognition.every_ms * 500_000)
         return [
@@ -371,14 +251,7 @@ class Inference:
             for (look, quality), of_face in zip(chosen, vectors, strict=True)
         ]
 
-    def _hand_over(self, look: _Look) -> None:
-        """The track has passed to another face: it goes on as another track, with pictures of its own."""
-        watch = self._watches[look.picture.frame.camera]
-        watch.people.pop(look.track.id)
-        watch.tracker.renumber(look.track)
-        look.person = watch.people[look.track.id] = look.person.another()
-
-    def _seen(self, look: _Look) -> SeenFace:
+    def _seen(self, look: Look) -> SeenFace:
         """The face in the recognition frame, with the reconstruction that was made of this very picture."""
         person = look.person
         fresh = person.reconstructed_ns == look.now_ns
@@ -387,11 +260,11 @@ class Inference:
             self._aligned(look), person.masked, None if guess is None else laid(guess, self._landmarks(look))
         )
 
-    def _aligned(self, look: _Look) -> NDArray[np.uint8]:
+    def _aligned(self, look: Look) -> NDArray[np.uint8]:
         """The face in the recognition frame, uint8 RGB [112, 112, 3]."""
         return warp(look.picture.rgb, recognition_transform(self._landmarks(look)), RECOGNITION_SIZE)
 
-    def _landmarks(self, look: _Look) -> NDArray[np.float32]:
+    def _landmarks(self, look: Look) -> NDArray[np.float32]:
         """The landmarks [5, 2] by which a face is cut out: under a mask the detector's do not hold."""
         if not look.person.masked:
             return look.track.landmarks
@@ -402,7 +275,7 @@ class Inference:
 
     # keep
 
-    def _keep(self, looks: Sequence[_Look], recognised: Sequence[_Recognised]) -> list[FaceLook]:
+    def _keep(self, looks: Sequence[Look], recognised: Sequence[_Recognised]) -> list[FaceLook]:
         """Faces that are better to see than before; one that is not fit to be recognised will do for the first. Nothing
         of a look that may be of another face than those before.
         """
@@ -419,7 +292,7 @@ class Inference:
                 kept.append(self._look(look, 0.0, None))
         return kept
 
-    def _embed_unmatched(self, looks: Sequence[_Look]) -> list[_Recognised]:
+    def _embed_unmatched(self, looks: Sequence[Look]) -> list[_Recognised]:
         """With nobody enrolled no face is recognised, and yet footage shall be searchable by faces."""
         every_ns = self._settings.recognition.every_ms * 1_000_000
         for look in looks:
@@ -433,7 +306,7 @@ class Inference:
                 return [_Recognised(look, quality, self._networks.evidence.looks([seen])[0][RAW])]
         return []
 
-    def _look(self, look: _Look, quality: float, embedding: NDArray[np.float32] | None) -> FaceLook:
+    def _look(self, look: Look, quality: float, embedding: NDArray[np.float32] | None) -> FaceLook:
         look.person.best_look.quality = quality
         return make_look(
             look.picture.frame,
@@ -449,13 +322,9 @@ class Inference:
     # say
 
     def _result(self, picture: Picture, stamps: dict[str, int]) -> FrameResult:
-        watch = self._watches[picture.frame.camera]
-        recently = picture.frame.media_ns - _SHOWN_UNSEEN_NS
+        flag_at = self._settings.authenticity.flag_at
         faces = tuple(
-            _tracked_face(track, watch.people[track.id], self._settings.authenticity.flag_at)
-            for track in watch.tracker.clear()
-            if track.seen_ns >= recently and track.id in watch.people
-            if track.score >= _SURE_FACE or track.seen_ns > track.born_ns
+            tracked_face(track, person, flag_at) for track, person in self._watching.shown(picture.frame)
         )
         return FrameResult(
             frame=picture.frame,
@@ -466,37 +335,3 @@ class Inference:
             step=self._steps,
             gallery=self._matcher.snapshot.version,
         )
-
-
-def _tracked_face(track: Track, person: Person, flag_at: float) -> TrackedFace:
-    state = person.identity.state
-    belief = person.mask_belief
-    return TrackedFace(
-        track=track.id,
-        box=_floats(track.box),  # type: ignore[arg-type]
-        landmarks=tuple((float(x), float(y)) for x, y in track.landmarks),
-        score=track.score,
-        mask=person.mask,
-        mask_probability=0.0 if belief is None else float(belief.max()),
-        decision=state.decision,
-        person=state.person,
-        probability=state.probability,
-        candidates=tuple(
-            Candidate(candidate.person, candidate.probability, candidate.evidence, candidate.as_seen)
-            for candidate in state.candidates
-        ),
-        unfit=person.unfit,
-        gender=_gender(person),
-        synthetic=person.synthetic,
-        flagged=person.synthetic is not None and person.synthetic >= flag_at,
-        no_reconstruction=person.no_reconstruction if person.masked else None,
-    )
-
-
-def _gender(person: Person) -> GenderEstimate | None:
-    belief = person.gender_belief
-    return None if belief is None else GenderEstimate(GENDERS[int(belief.argmax())], float(belief.max()))
-
-
-def _floats(values: NDArray[np.float32]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

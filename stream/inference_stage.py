@@ -26,10 +26,11 @@ from stream.config import Settings
 from stream.embedders import open_evidence
 from stream.fault import Fault
 from stream.gallery_watch import GalleryWatch
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.messages import AnyMessage, FrameReady, InferenceStatus
 from stream.networks import Networks, load_networks
 from stream.ring import Place, RingReader
+from stream.watching import Picture
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from stream.archive.annotations import AnnotatedFrame
 from stream.archive.archive import Archive
-from stream.inference import Picture
 from stream.messages import FrameReady
 from stream.replay.playback import Playback, PlayedFrame
+from stream.watching import Picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from engines.recognition.gallery import Gallery, GalleryError
 from engines.recognition.matcher import Matcher
 from stream.attributes import log_purpose, without_estimates
 from stream.config import ConfigError, Settings, parse
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.messages import (
     FrameReady,
     FrameResult,
@@ -31,6 +31,7 @@ from stream.messages import (
 from stream.networks import Networks, load_networks, models_of
 from stream.overlay import remark
 from stream.replay.processing import Laboratory
+from stream.watching import Picture
 from tools.demo.clip import cached_clip
 from tools.demo.enrolled import enrol
 

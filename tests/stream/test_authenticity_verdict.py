@@ -21,12 +21,13 @@ from engines.recognition.photo import Refused
 from engines.unmasking.mark import marked_png
 from stream.authenticity import Judge
 from stream.config import Settings, parse
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.messages import FrameReady, FrameResult, decode, encode
 from stream.networks import Networks, load_networks
 from stream.overlay import remark
 from stream.report import _sighting
 from stream.sightings import Sightings
+from stream.watching import Picture
 from tools.cli import app
 from tools.demo.clip import cached_clip
 

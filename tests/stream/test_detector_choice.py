@@ -15,10 +15,11 @@ from engines.recognition.calibration import Calibration
 from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from stream.config import Detection, parse
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.messages import FrameReady, FrameResult
 from stream.networks import load_networks
 from stream.tracking import iou
+from stream.watching import Picture
 from tools.demo.clip import cached_clip, read_truth
 
 FRAMES = 20

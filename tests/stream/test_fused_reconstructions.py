@@ -21,10 +21,11 @@ from engines.recognition.track import TrackIdentity
 from engines.unmasking.generator import Reconstructions
 from engines.unmasking.mark import CAPTION, STRIP, is_reconstruction
 from stream.config import Settings, parse
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.messages import FaceCard, FrameReady, TrackedFace
 from stream.networks import Networks, load_networks
 from stream.person import Person
+from stream.watching import Picture
 from tools.demo.clip import cached_clip
 
 Pixels = NDArray[np.uint8]
@@ -147,7 +148,7 @@ def test_recognition_is_given_each_look_by_itself_and_not_what_they_come_to(
     for number, rgb in enumerate(frames):
         frame = FrameReady("street", number + 1, "ring", 0, 2, 1280, 720, number * 40_000_000, 0, 0, 0)
         inference.step([Picture(frame, rgb, {})])
-        for person in inference._watches["street"].people.values():
+        for person in inference._watching.people():
             if person.reconstructed_ns == frame.media_ns and person.reconstruction is not None:
                 assert np.array_equal(person.reconstruction, generator.pictures[-1])
                 looks += 1

@@ -18,9 +18,10 @@ from engines.recognition.evidence import EvidenceMaker, SeenFace, Vector
 from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from stream.config import Settings, parse
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.messages import FaceCard, FaceLook, FrameReady, FrameResult
 from stream.networks import Networks, load_networks
+from stream.watching import Picture
 from tools.demo.enrolled import enrol
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"

@@ -22,10 +22,11 @@ from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from engines.unmasking.mark import CAPTION, is_reconstruction
 from stream.config import Settings, parse
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.messages import FaceCard, FaceLook, FrameReady, FrameResult
 from stream.networks import Networks, load_networks
 from stream.tracking import iou
+from stream.watching import Picture
 from tools.demo.clip import cached_clip, read_truth
 from tools.demo.enrolled import enrol
 

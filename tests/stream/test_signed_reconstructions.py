@@ -13,10 +13,11 @@ from engines.recognition.matcher import Matcher
 from engines.signing import Expected, SigningKey
 from engines.unmasking.inspection import inspect
 from stream.config import Settings, parse
-from stream.inference import Inference, Picture
+from stream.inference import Inference
 from stream.inference_stage import open_signer
 from stream.messages import FaceCard, FrameReady
 from stream.networks import load_networks
+from stream.watching import Picture
 from tools.demo.clip import cached_clip
 
 FRAMES = 40
