@@ -54,7 +54,6 @@ _SLOW = ("tensorrt",)
 _NARROW = (
     "rnet",
     "onet",
-    "yunet",
     "unmask",
     "sface",
     "sface-masked",
@@ -64,7 +63,7 @@ _NARROW = (
 )
 """Networks that "auto" runs in bf16 on a processor that computes in it: .6 to .75 of the time, and nothing lost that
 counts (python -m tools.benchmark precision; of the detectors, python -m tools.evaluate_detection). P-Net stays in
-float32, since it finds other faces in bf16. Authenticity too: its probabilities move by up to .03.
+float32, since it finds other faces in bf16, and so does YuNet. Authenticity too: its probabilities move by up to .03.
 """
 
 
