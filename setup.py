@@ -29,6 +29,7 @@ setup(
         "configs": ["*.yaml"],
         "engines": ["weights/*.onnx", "weights/*.json", "weights/*.md", "weights/gate/*"],
         "stream.web": ["static/*"],
+        "tools.cyclegan": ["weights/*"],
         "tools.demo": ["pictures/*"],
         "tools.study": ["static/*"],
     },
