@@ -127,10 +127,11 @@ def test_faces_that_touch_are_told_and_a_track_that_passed_to_another_face_gets_
     followed.search(faces(at(100), at(140), at(400)), 0)
     left, right, _ = (track.id for track in followed.tracks)
     assert followed.touching() == {left, right}
-    followed.follow(faces(at(60), at(180), at(400)), FRAME_NS)
+    for frame, apart in enumerate((10, 20, 30), 1):
+        followed.follow(faces(at(100 - apart), at(140 + apart), at(400)), frame * FRAME_NS)
     assert followed.touching() == set()
     last = followed.tracks[2]
     followed.renumber(last)
     assert last.id == followed.next_id - 1 and last.id not in (left, right)
-    followed.search(faces(at(60), at(180), at(400), at(600)), 2 * FRAME_NS)
+    followed.search(faces(at(60), at(180), at(400), at(600)), 4 * FRAME_NS)
     assert [track.id for track in followed.tracks] == [left, right, last.id, last.id + 1]
