@@ -276,8 +276,9 @@ class Inference:
     # keep
 
     def _keep(self, looks: Sequence[Look], recognised: Sequence[_Recognised]) -> list[FaceLook]:
-        """Faces that are better to see than before; one that is not fit to be recognised will do for the first. Nothing
-        of a look that may be of another face than those before.
+        """Faces that are better to see than before, or take the place of one that turned out to be another's; one that
+        is not fit to be recognised will do for the first. Nothing of a look that may be of another face than those
+        before.
         """
         looks = [look for look in looks if not look.person.identity.in_doubt]
         recognised = [each for each in recognised if not each.look.person.identity.in_doubt]
@@ -286,6 +287,7 @@ class Inference:
             self._look(each.look, each.quality.weight, each.embedding)
             for each in fit
             if each.look.person.best_look.surpassed_by(each.quality.weight)
+            or each.look.person.shows_another(each.embedding)
         ]
         for look in looks:
             if look.person.best_look.quality is None and look.due(0):
@@ -307,7 +309,8 @@ class Inference:
         return []
 
     def _look(self, look: Look, quality: float, embedding: NDArray[np.float32] | None) -> FaceLook:
-        look.person.best_look.quality = quality
+        best = look.person.best_look
+        best.quality, best.embedding, best.masked = quality, embedding, look.person.masked
         return make_look(
             look.picture.frame,
             look.picture.rgb,

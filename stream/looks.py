@@ -23,9 +23,13 @@ _JPEG_QUALITY = 90
 
 @dataclass(slots=True)
 class BestLook:
-    """What is kept of one track: the quality of its newest look, None before the first."""
+    """What is kept of one track: the quality of its newest look, None before the first; its embedding, None of a face
+    that was not recognised, and whether it wore a mask.
+    """
 
     quality: float | None = None
+    embedding: NDArray[np.float32] | None = None
+    masked: bool = False
     due_ns: int = (
         0  # media time before which nothing is tried, where looks are not a by-product of recognition
     )

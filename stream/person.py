@@ -72,6 +72,13 @@ class Person:
         self.confirmed = self.confirmed + 1 if sure else 0
         return self.identity.faces > faces
 
+    def shows_another(self, newest: Vector) -> bool:
+        """Whether the best look is, by this newest one, of a face that the track is not on."""
+        best = self.best_look
+        if best.embedding is None or best.masked != self.masked:
+            return False
+        return self.identity.prefers(newest, best.embedding, self.masked)
+
     def another(self) -> Person:
         """Who the track passed to: nothing but the looks that told so, and the mask, was seen of this face."""
         return Person(self.identity, self.mask_belief, visible=self.visible)

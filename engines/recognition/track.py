@@ -104,6 +104,17 @@ class TrackIdentity:
         """Whether the newest look does not fit those before: it may be of another face, and shows nobody for sure."""
         return bool(self._misfits)
 
+    def prefers(self, newest: Vector, older: Vector, masked: bool) -> bool:
+        """Whether two looks, both with a mask or without one, are of different faces and the track is on the newest's.
+
+        newest, older: unit float32 [D], of the face as seen. A first look fits anybody, and so may the next.
+        """
+        gathered = self._gathered[masked]
+        if gathered.looks < _FEWEST_LOOKS or newest @ older >= self._matcher.calibration.cosine(_SAME_FACE):
+            return False
+        mean = gathered.means()[RAW]
+        return float(mean @ newest) > float(mean @ older)
+
     def add(self, media_ns: int, vectors: Mapping[str, Vector], masked: bool, weight: float) -> Identity:
         """Take in one look. vectors: as for Matcher.match. weight: 0..1, Quality.weight. Returns the new state.
 

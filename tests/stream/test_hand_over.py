@@ -141,3 +141,25 @@ def test_while_another_face_touches_it_even_one_that_is_sure_is_looked_at_often(
         assert len(results[0].faces) == 2
         looked[away] = counted.looked
     assert looked[112] > 2 * looked[240]
+
+
+def test_the_picture_of_who_was_seen_once_gives_way_to_one_of_who_is_named(
+    networks: Networks, matcher: Matcher
+) -> None:
+    camera = {"name": "door", "url": "rtsp://camera/1"}
+    settings = parse({"cameras": [camera], "recording": {"mode": "continuous"}}, "test")
+    inference = Inference(settings, networks, matcher, lambda: 0)
+    first, second = (standing(networks, name, False) for name in ("obama3.jpg", "biden.jpg"))
+    second = cv2.GaussianBlur(second, (0, 0), 1.2)  # a worse picture than the one before
+    shown: list[FaceLook] = []
+    seen_once = 0
+    for number in range(140):
+        results, _, looks = inference.step([announced(number, second if seen_once else first)])
+        shown += looks
+        if looks and looks[-1].quality and not seen_once:
+            seen_once = number + 1
+    track = results[0].faces[0].track
+    assert results[0].faces[0].person == "Joe Biden"
+    of_track = [look for look in shown if look.track == track]
+    assert of_track and of_track[-1].sequence > seen_once, "its newest picture is of who stands there now"
+    assert of_track[-1].quality < shown[0].quality or of_track[0].sequence > seen_once
