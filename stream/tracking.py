@@ -108,7 +108,7 @@ class Tracker:
             return list(self.tracks)
         boxes = np.stack([track.box for track in self.tracks])
         scores = np.array([track.score if track.visible else 0.0 for track in self.tracks])
-        covered = (_shared(boxes, boxes) / np.maximum(_areas(boxes), 1e-9)[:, None]) > _MOSTLY
+        covered = _covered(boxes) > _MOSTLY
         shadowed = covered & (scores[None] > scores[:, None] + _CLEARLY)
         return [track for track, by in zip(self.tracks, shadowed, strict=True) if not by.any()]
 
@@ -117,7 +117,7 @@ class Tracker:
         if len(self.tracks) < 2:
             return set()
         boxes = np.stack([track.box for track in self.tracks])
-        covered = _shared(boxes, boxes) / np.maximum(_areas(boxes), 1e-9)[:, None]
+        covered = _covered(boxes)
         np.fill_diagonal(covered, 0.0)
         near = np.flatnonzero((np.maximum(covered, covered.T) > _TOUCHING).any(1))
         return {self.tracks[i].id for i in near}
@@ -193,6 +193,11 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     inside = _shared(a, b)
     union = _areas(a)[:, None] + _areas(b)[None] - inside
     return (inside / np.maximum(union, 1e-9)).astype(np.float32)
+
+
+def _covered(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The share [N, N] of each box [N, 4] that lies under each other one."""
+    return (_shared(boxes, boxes) / np.maximum(_areas(boxes), 1e-9)[:, None]).astype(np.float32)
 
 
 def _shared(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -85,8 +85,8 @@ class Calibration:
     """The models, and the networks that they were fitted for.
 
     space, views_space: of the embeddings (evidence.EvidenceMaker). centres: of the vectors that the models compare.
-    generator_sha256: of the unmasking network's file,
-    empty when "masked+unmasked" was not fitted. sha256: of this file.
+    generator_sha256: of the unmasking network's file, empty when "masked+unmasked" was not fitted. sha256: of this
+    file.
     """
 
     space: str

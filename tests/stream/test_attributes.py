@@ -33,7 +33,6 @@ from stream.overlay import remark
 from stream.replay.processing import Laboratory
 from stream.watching import Picture
 from tools.demo.clip import cached_clip
-from tools.demo.enrolled import enrol
 
 ON = {"enabled": True, "purpose": "a count of visitors, agreed with the works council"}
 ESTIMATE = GenderEstimate(Gender.FEMALE, 0.87)
@@ -110,15 +109,6 @@ def test_what_is_kept_has_no_estimates_and_the_same_hash() -> None:
 @pytest.fixture(scope="module")
 def networks() -> Networks:
     return load_networks(parse({"attributes": ON}, "test"), lambda name, share: None)
-
-
-@pytest.fixture(scope="module")
-def matcher(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Matcher:
-    path = tmp_path_factory.mktemp("gallery") / "gallery.sqlite3"
-    enrol(parse({"recognition": {"gallery": str(path)}}, "test"))
-    with Gallery(path) as gallery:
-        snapshot = gallery.load(networks.evidence.space, networks.evidence.views_space)
-    return Matcher(snapshot, Calibration.load(), 0.5, networks.engines["unmask"].model_sha256)
 
 
 def watched(settings: Settings, networks: Networks, matcher: Matcher, frames: int = 45) -> list[FrameResult]:

@@ -8,6 +8,7 @@ from typing import get_args
 import av
 import numpy as np
 import pytest
+from frames import announced
 from numpy.typing import NDArray
 
 from engines.detection.detectors import DETECTORS
@@ -16,10 +17,9 @@ from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from stream.config import Detection, parse
 from stream.inference import Inference
-from stream.messages import FrameReady, FrameResult
+from stream.messages import FrameResult
 from stream.networks import load_networks
 from stream.tracking import iou
-from stream.watching import Picture
 from tools.demo.clip import cached_clip, read_truth
 
 FRAMES = 20
@@ -35,23 +35,6 @@ def pictures(clip: Path) -> list[NDArray[np.uint8]]:
     with av.open(str(clip)) as container:
         frames = zip(range(FRAMES), container.decode(video=0), strict=False)
         return [frame.to_ndarray(format="rgb24") for _, frame in frames]
-
-
-def announced(number: int, rgb: NDArray[np.uint8]) -> Picture:
-    frame = FrameReady(
-        camera="street",
-        sequence=number + 1,
-        ring="ring",
-        slot=0,
-        generation=2,
-        width=rgb.shape[1],
-        height=rgb.shape[0],
-        media_ns=number * 40_000_000,
-        wall_ns=0,
-        received_ns=0,
-        captured_ns=0,
-    )
-    return Picture(frame, rgb, {})
 
 
 def test_the_settings_offer_every_detector() -> None:

@@ -9,20 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from frames import announced
 from numpy.typing import NDArray
 
 from engines.alignment import similarity
 from engines.masks.synthesis import draw_mask
-from engines.recognition.calibration import Calibration
 from engines.recognition.evidence import EvidenceMaker, SeenFace, Vector
-from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from stream.config import Settings, parse
 from stream.inference import Inference
-from stream.messages import FaceCard, FaceLook, FrameReady, FrameResult
+from stream.messages import FaceCard, FaceLook, FrameResult
 from stream.networks import Networks, load_networks
-from stream.watching import Picture
-from tools.demo.enrolled import enrol
 
 PICTURES = Path(__file__).parents[2] / "tools" / "demo" / "pictures"
 PLACE = np.array([[280, 200], [340, 200], [310, 235], [285, 268], [335, 268]], np.float32)
@@ -32,15 +29,6 @@ FIRST, SECOND = 75, 125  # frames that each of the two stands there
 @pytest.fixture(scope="module")
 def networks() -> Networks:
     return load_networks(Settings(), lambda name, share: None)
-
-
-@pytest.fixture(scope="module")
-def matcher(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Matcher:
-    path = tmp_path_factory.mktemp("gallery") / "gallery.sqlite3"
-    enrol(parse({"recognition": {"gallery": str(path)}}, "test"))
-    with Gallery(path) as gallery:
-        snapshot = gallery.load(networks.evidence.space, networks.evidence.views_space)
-    return Matcher(snapshot, Calibration.load(), 0.5, networks.engines["unmask"].model_sha256)
 
 
 def standing(networks: Networks, name: str, masked: bool) -> NDArray[np.uint8]:
@@ -56,23 +44,6 @@ def standing(networks: Networks, name: str, masked: bool) -> NDArray[np.uint8]:
     return np.where(inside[..., None] > 0, placed, grey)
 
 
-def announced(number: int, rgb: NDArray[np.uint8]) -> Picture:
-    frame = FrameReady(
-        camera="door",
-        sequence=number + 1,
-        ring="ring",
-        slot=0,
-        generation=2,
-        width=rgb.shape[1],
-        height=rgb.shape[0],
-        media_ns=number * 40_000_000,
-        wall_ns=0,
-        received_ns=0,
-        captured_ns=0,
-    )
-    return Picture(frame, rgb, {})
-
-
 @pytest.mark.parametrize("masked", [False, True])
 def test_who_takes_somebody_s_place_becomes_another_track_and_shares_no_picture_with_the_one_before(
     networks: Networks, matcher: Matcher, masked: bool
@@ -86,7 +57,9 @@ def test_who_takes_somebody_s_place_becomes_another_track_and_shares_no_picture_
     shown: list[FaceCard | FaceLook] = []
     for number in range(FIRST + SECOND):
         noisy = people[number >= FIRST] + rng.normal(0, 2, (480, 640, 1))
-        of_frame, cards, looks = inference.step([announced(number, np.clip(noisy, 0, 255).astype(np.uint8))])
+        of_frame, cards, looks = inference.step(
+            [announced(number, np.clip(noisy, 0, 255).astype(np.uint8), "door")]
+        )
         results += of_frame
         shown += [*cards, *looks]
 
@@ -137,7 +110,7 @@ def test_while_another_face_touches_it_even_one_that_is_sure_is_looked_at_often(
         for number in range(150):
             if number == 75:
                 counted.looked = 0
-            results, _, _ = inference.step([announced(number, both)])
+            results, _, _ = inference.step([announced(number, both, "door")])
         assert len(results[0].faces) == 2
         looked[away] = counted.looked
     assert looked[112] > 2 * looked[240]
@@ -154,7 +127,7 @@ def test_the_picture_of_who_was_seen_once_gives_way_to_one_of_who_is_named(
     shown: list[FaceLook] = []
     seen_once = 0
     for number in range(140):
-        results, _, looks = inference.step([announced(number, second if seen_once else first)])
+        results, _, looks = inference.step([announced(number, second if seen_once else first, "door")])
         shown += looks
         if looks and looks[-1].quality and not seen_once:
             seen_once = number + 1

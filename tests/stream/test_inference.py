@@ -12,23 +12,21 @@ import av
 import cv2
 import numpy as np
 import pytest
+from frames import announced
 from numpy.typing import NDArray
 
 from engines.masks.state import MaskState
 from engines.recognition.calibration import Calibration
 from engines.recognition.enrolled import GallerySnapshot
 from engines.recognition.evidence import crops_of
-from engines.recognition.gallery import Gallery
 from engines.recognition.matcher import Matcher
 from engines.unmasking.mark import CAPTION, is_reconstruction
 from stream.config import Settings, parse
 from stream.inference import Inference
-from stream.messages import FaceCard, FaceLook, FrameReady, FrameResult
+from stream.messages import FaceCard, FaceLook, FrameResult
 from stream.networks import Networks, load_networks
 from stream.tracking import iou
-from stream.watching import Picture
 from tools.demo.clip import cached_clip, read_truth
-from tools.demo.enrolled import enrol
 
 FRAMES = 60
 
@@ -36,15 +34,6 @@ FRAMES = 60
 @pytest.fixture(scope="module")
 def networks() -> Networks:
     return load_networks(Settings(), lambda name, share: None)
-
-
-@pytest.fixture(scope="module")
-def matcher(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Matcher:
-    path = tmp_path_factory.mktemp("gallery") / "gallery.sqlite3"
-    enrol(parse({"recognition": {"gallery": str(path)}}, "test"))
-    with Gallery(path) as gallery:
-        snapshot = gallery.load(networks.evidence.space, networks.evidence.views_space)
-    return Matcher(snapshot, Calibration.load(), 0.5, networks.engines["unmask"].model_sha256)
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +48,6 @@ def pictures(clip: Path) -> list[NDArray[np.uint8]]:
             frame.to_ndarray(format="rgb24")
             for _, frame in zip(range(FRAMES), container.decode(video=0), strict=False)
         ]
-
-
-def announced(number: int, rgb: NDArray[np.uint8], camera: str = "street") -> Picture:
-    frame = FrameReady(
-        camera=camera,
-        sequence=number + 1,
-        ring="ring",
-        slot=0,
-        generation=2,
-        width=rgb.shape[1],
-        height=rgb.shape[0],
-        media_ns=number * 40_000_000,
-        wall_ns=0,
-        received_ns=0,
-        captured_ns=0,
-    )
-    return Picture(frame, rgb, {})
 
 
 def watched(
