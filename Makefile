@@ -6,11 +6,13 @@
 # To hand options on:
 #   make demo ARGS="--headless --seconds 30 --report report.json"
 #   make test ARGS="tests/stream -k ring"
+# Tests run side by side, a file at a time on each processor; one after the other, for a debugger, with WORKERS=0.
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 ARGS ?=
+WORKERS ?= auto
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -27,7 +29,7 @@ demo: $(INSTALLED)
 	@$(BIN)/unvizard demo $(ARGS)
 
 test: $(INSTALLED_DEV) system
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile $(ARGS)
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check

@@ -80,6 +80,7 @@ setup(
             "mypy>=1.13",
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.8",
             TENSORRT_RTX + "; sys_platform == 'linux' and platform_machine == 'x86_64'",
         ],

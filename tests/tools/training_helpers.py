@@ -1,6 +1,7 @@
 """Toy faces for the trainers, and the trainers run as a user does."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,4 +33,7 @@ def write_faces(folder: Path, count: int = 6) -> Path:
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    wide = os.environ | {"COLUMNS": "400"}  # a path that is long must not be broken by the end of a line
+    return subprocess.run(
+        command, cwd=ROOT, env=wide, capture_output=True, text=True, timeout=300, check=False
+    )
