@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.masks.filters import draw_filters
+from engines.masks.filters import REACH, draw_filters
 from engines.masks.pose import CHIN_LEVEL, Pose, azimuth, estimate_pose, half_width
 from engines.masks.textures import Cloth, Style, choose_cloth, paint
 
@@ -85,7 +85,7 @@ def draw_mask(
     chosen = Kind(kind) if kind is not None else _choose_kind(rng)
     outline = _outline(chosen, Wearing(wearing), rng)
     cloth = choose_cloth(rng, Style(style) if style is not None else None, pleated=chosen is Kind.SURGICAL)
-    window = _window(pose, picture.shape[:2])
+    window = _window(pose, picture.shape[:2], REACH if chosen is Kind.RESPIRATOR else 56.0)
     result = picture.copy()
     alpha = np.zeros(picture.shape[:2], np.float32)
     x0, y0, x1, y1 = window
@@ -121,7 +121,7 @@ def _outline(kind: Kind, wearing: Wearing, rng: np.random.Generator) -> Outline:
         side_top, side_bottom = side_top + float(rng.uniform(5, 11)), side_bottom + 3
         chin += float(rng.uniform(1, 4))
     elif wearing is Wearing.CHIN:
-        bridge = float(rng.uniform(98, 106))
+        bridge = float(rng.uniform(94, 107))
         side_top, side_bottom = float(rng.uniform(86, 97)), float(rng.uniform(101, 108))
         chin += float(rng.uniform(2, 7))
     return Outline(
@@ -136,8 +136,8 @@ def _outline(kind: Kind, wearing: Wearing, rng: np.random.Generator) -> Outline:
     )
 
 
-def _window(pose: Pose, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    corners = np.array([[-56, 38, 1], [56, 38, 1], [-56, 138, 1], [56, 138, 1]]) @ pose.to_picture.T
+def _window(pose: Pose, shape: tuple[int, int], aside: float) -> tuple[int, int, int, int]:
+    corners = np.array([[x, y, 1.0] for x in (-aside, aside) for y in (38, 138)]) @ pose.to_picture.T
     x0, y0 = np.maximum(np.floor(corners.min(0)), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(corners.max(0)), shape[::-1]).astype(int)
     return int(x0), int(y0), int(x1), int(y1)
