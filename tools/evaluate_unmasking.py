@@ -7,7 +7,8 @@ Each face gets one template in turn (or, without --templates, a drawn mask) at f
 as in the live path. Inside the true mask: L1 (0..1), PSNR, SSIM, sharpness over the truth's, a perceptual distance.
 Of the mask: IoU, and how many pixels far from it changed at all. Of the set: Fréchet and kernel distance to other real
 faces, by the network that sees them, beside the distance of real faces to real faces. Where people have two pictures:
-whether a guess is like *another* photograph of its person. Controls: the mask left on, a mean face, another person's
+whether a guess is like *another* photograph of its person, to SFace and, where it is installed, to dlib's network (EER
+of telling these from other people's). Controls: the mask left on, a mean face, another person's
 lower face and OpenCV's inpainting, all *given* the true mask. By template, pose and group, and again as small, dark and
 infrared faces. Of faces without masks: how many come out as they went in. 95 % intervals by bootstrap over faces.
 """
@@ -15,7 +16,7 @@ infrared faces. Of faces without masks: how many come out as they went in. 95 % 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,7 @@ from tools.learning.image_metrics import psnr
 from tools.learning.runtime import open_file
 from tools.unmasking import controls
 from tools.unmasking.cases import CONDITIONS, Case, find_faces, make_cases
+from tools.unmasking.identity import identities
 from tools.unmasking.measures import (
     UNTOUCHED_DB,
     Eyes,
@@ -82,7 +84,7 @@ def evaluate(
         guesses[name] = np.stack([make(i) for i in range(len(cases))])
     truths, wheres = np.stack([case.truth for case in cases]), np.stack([case.mask for case in cases])
     people = [case.group.get("identity", "") for case in cases]
-    of_truth = eyes.embed(truths)
+    of_truth = {kind: embed(truths) for kind, embed in eyes.identities.items()}
     seen = eyes.look(guesses, truths, wheres)
     report: dict[str, Any] = {}
     for name, pictures in guesses.items():
@@ -93,14 +95,16 @@ def evaluate(
         if seen:
             for row, distance in zip(rows, seen.distances[name], strict=True):
                 row[f"perceptual[{NAME}]"] = float(distance)
-        embedded = eyes.embed(pictures)
-        for row, cosine in zip(rows, (embedded * of_truth).sum(1), strict=True):
-            row["same_picture_cosine"] = float(cosine)
+        embedded = {kind: embed(pictures) for kind, embed in eyes.identities.items()}
+        for kind, vectors in embedded.items():
+            for row, cosine in zip(rows, (vectors * of_truth[kind]).sum(1), strict=True):
+                row[f"same_picture_cosine[{kind}]"] = float(cosine)
         report[name] = grouped(cases, rows, rng) if name in masks else {"all": summary(rows, rng)}
         if seen and len(cases) >= 20:
             report[name][f"distance[{NAME}]"] = set_distances(seen.pooled[name], seen.real)
-        if crossed := cross_identity(embedded, of_truth, people):
-            report[name]["cross_identity"] = crossed
+        for kind, vectors in embedded.items():
+            if crossed := cross_identity(vectors, of_truth[kind], people):
+                report[name][f"cross_identity[{kind}]"] = crossed
     return report, guesses
 
 
@@ -132,16 +136,16 @@ def _table(title: str, parts: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def _set_table(report: dict[str, Any]) -> Table:
-    table = Table(
-        "of the set", f"Fréchet[{NAME}]", "floor", "kernel", "floor", "cross-picture EER", "legacy*"
-    )
+def _set_table(report: dict[str, Any], identities: Collection[str]) -> Table:
+    crossing = [f"EER[{kind}]" for kind in identities]
+    table = Table("of the set", f"Fréchet[{NAME}]", "floor", "kernel", "floor", *crossing, "legacy*")
     for name, part in report.items():
         distance = part.get(f"distance[{NAME}]", {})
         cells = [f"{distance[k]:.2f}" if distance else "" for k in ("frechet", "frechet_floor")]
         cells += [f"{distance[k]:.4f}" if distance else "" for k in ("kernel", "kernel_floor")]
-        crossed = part.get("cross_identity")
-        cells.append(f"{crossed['equal_error_rate']:.3f}" if crossed else "")
+        for kind in identities:
+            crossed = part.get(f"cross_identity[{kind}]")
+            cells.append(f"{crossed['equal_error_rate']:.3f}" if crossed else "")
         legacy = part["all"]
         cells.append(
             f"{legacy['dominant_channel_accuracy']['mean']:.3f} / {legacy['mean_squared_error']['mean']:.3f}"
@@ -191,7 +195,7 @@ def main(
     try:
         faces, without = find_faces(images, detector)
         mean = _mean(faces, mean_of, detector)
-        eyes = Eyes(Features() if features else None, embedder)
+        eyes = Eyes(Features() if features else None, identities(embedder))
         faces = faces[: limit or None]
         cases = make_cases(faces, templates)
     except ValueError as error:
@@ -210,7 +214,7 @@ def main(
             report[name]["conditions"][condition] = summary(rows, np.random.default_rng(0))
     console = Console(width=150)
     console.print(_table("inside the mask", {name: part["all"] for name, part in report.items()}))
-    console.print(_set_table(report))
+    console.print(_set_table(report, eyes.identities))
     print(
         "* P3's two figures under honest names: dominant_channel_accuracy / mean_squared_error, inside the mask"
     )

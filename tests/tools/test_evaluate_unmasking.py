@@ -9,7 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.alignment import FACE_SIZE, face_transform, warp
+from engines.backends import open_engine
+from engines.models import prepare
+from engines.recognition.embedder import SFace
+from stream.config import Engines
+from tools.benchmarks.inputs import find_faces
 from tools.learning.features import frechet, kernel_distance
+from tools.unmasking.identity import identities
 from tools.unmasking.measures import cross_identity
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +46,8 @@ def test_a_folder_of_any_pictures_is_measured_beside_the_controls(tmp_path):
     assert 0 < ours["l1"]["mean"] < left_on["l1"]["mean"] < 1
     assert 0.3 < ours["mask_iou"]["mean"] <= 1
     assert ours["perceptual[efficientnet-lite0]"]["mean"] < left_on["perceptual[efficientnet-lite0]"]["mean"]
+    for name in ("sface", "dlib"):
+        assert 0.4 < ours[f"same_picture_cosine[{name}]"]["mean"] <= 1
     assert set(report["unmask"]["conditions"]) == {"40 px face", "dark", "infrared"}
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (128 * 7, 150 + 2 * 128, 3)
 
@@ -63,6 +72,20 @@ def test_the_distances_of_sets_know_equal_and_unequal_ones():
     # Two normal distributions that differ in their mean alone are that far apart: 6 * 2 ** 2.
     assert frechet(a, b + 2) == pytest.approx(24, rel=0.1)
     assert abs(kernel_distance(a, b)) < 0.05 < kernel_distance(a, b + 1)
+
+
+def test_both_embedders_know_who_is_who_whatever_the_light(tmp_path):
+    for name in ("astronaut.png", "biden.jpg", "obama.jpg"):
+        (tmp_path / name).symlink_to(PICTURES / name)
+    found = find_faces(tmp_path, most=3)
+    faces = np.stack([warp(f.picture, face_transform(f.landmarks), FACE_SIZE) for f in found])
+    mirrored_and_dark = (faces * 0.6 + 12).astype(np.uint8)[:, :, ::-1]
+    cache = Engines().cache
+    embedders = identities(SFace(open_engine(prepare(cache, ["sface"])["sface"], threads=1, cache=cache)))
+    assert set(embedders) == {"sface", "dlib"}
+    for name, embed in embedders.items():
+        cosines = embed(faces) @ embed(mirrored_and_dark).T
+        assert np.diag(cosines).min() > cosines[~np.eye(3, dtype=bool)].max() + 0.05, name
 
 
 def test_identity_is_compared_across_photographs_only():

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from engines.alignment import FACE_POINTS, RECOGNITION_SIZE, recognition_transform, warp
-from engines.recognition.embedder import SFace
 from tools.learning.features import Features, frechet, kernel_distance, perceptual
 from tools.learning.image_metrics import iou, l1, psnr, sharpness, ssim
 from tools.unmasking.cases import Case
+from tools.unmasking.identity import Embed
 
 UNTOUCHED_DB = 40.0
 """An unmasked face has passed when it came out within this PSNR of what went in."""
@@ -35,10 +34,10 @@ class Seen:
 
 
 class Eyes:
-    """The networks that look at guesses: features for perceptual distances, an embedder for identity."""
+    """The networks that look at guesses: features for perceptual distances, embedders by name for identity."""
 
-    def __init__(self, features: Features | None, embedder: SFace) -> None:
-        self._features, self._embedder = features, embedder
+    def __init__(self, features: Features | None, identities: Mapping[str, Embed]) -> None:
+        self._features, self.identities = features, identities
 
     def look(
         self, guesses: Mapping[str, NDArray[np.uint8]], truths: NDArray[np.uint8], wheres: NDArray[np.bool_]
@@ -62,12 +61,6 @@ class Eyes:
             {name: np.concatenate(parts) for name, parts in pooled.items()},
             np.concatenate(real),
         )
-
-    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings of faces in the face frame, uint8 RGB [N, 128, 128, 3] -> float32 [N, D], of unit length."""
-        to_recognition = recognition_transform(FACE_POINTS)
-        crops = np.stack([warp(picture, to_recognition, RECOGNITION_SIZE) for picture in pictures])
-        return np.concatenate([self._embedder.embed(crops[at : at + 32]) for at in range(0, len(crops), 32)])
 
 
 def measure(case: Case, guess: NDArray[np.uint8]) -> dict[str, float]:
