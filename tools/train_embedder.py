@@ -32,7 +32,7 @@ from engines.masks.templates import read_templates
 from engines.models import Model, prepare
 from engines.recognition.embedder import SFace, unit
 from stream.config import Settings
-from tools.embedder.network import SFaceNetwork
+from tools.embedder.network import SFaceNetwork, between
 from tools.embedder.views import ROW, masked_view, split, view_drawer
 from tools.learning.checkpoint import load_checkpoint, save_checkpoint
 from tools.learning.curve import draw_curve
@@ -235,6 +235,10 @@ def main(
     rate: Annotated[float, typer.Option(help="Highest change of a weight in one step, of its size")] = 4e-3,
     pool: Annotated[int, typer.Option(help="Looks kept in memory (38 kB each)")] = 40000,
     threads: Annotated[int, typer.Option(help="Threads of torch")] = 2,
+    share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Of what was learnt, in the exported weights; the rest is SFace's"),
+    ] = 0.5,
     export_only: Annotated[bool, typer.Option("--export", help="Only write the checkpoint as ONNX")] = False,
     out: Annotated[Path, typer.Option(help="Where the ONNX file goes")] = WEIGHTS,
 ) -> None:
@@ -269,8 +273,10 @@ def main(
                 train(training, drawer, targets, held_out, work, minutes, batch, rate, progress)
         finally:
             drawer.close()
-    source = f"trained by this project, {training.step} steps, {training.seconds / 60:.0f} minutes; see sface-masked.md"
-    export(training.average, out, (3, RECOGNITION_SIZE, RECOGNITION_SIZE), ("embedding",), source)
+    source = f"trained by this project, {training.step} steps, {training.seconds / 60:.0f} minutes, "
+    source += f"{share:g} of the way from SFace; see sface-masked.md"
+    mixed = between(SFaceNetwork(teacher.path), training.average, share)
+    export(mixed, out, (3, RECOGNITION_SIZE, RECOGNITION_SIZE), ("embedding",), source)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB after {training.step} steps")
 
 

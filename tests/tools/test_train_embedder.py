@@ -11,7 +11,7 @@ from training_helpers import run, write_faces
 from engines.backends import open_engine
 from engines.models import prepare
 from stream.config import Settings
-from tools.embedder.network import PReLU, SFaceNetwork
+from tools.embedder.network import PReLU, SFaceNetwork, between
 from tools.embedder.views import ROW, masked_view, split, view_drawer
 from tools.learning.faces import read_index
 from tools.learning.runtime import open_file
@@ -33,6 +33,22 @@ def test_another_network_is_refused(teacher):
     other = prepare(Settings().engines.cache, ["onet"])["onet"]
     with pytest.raises(ValueError, match="must be SFace's graph, found Conv PRelu"):
         SFaceNetwork(other.path)
+
+
+def test_what_is_shipped_lies_between_teacher_and_student(teacher):
+    known, learnt = SFaceNetwork(teacher.path), SFaceNetwork(teacher.path)
+    with torch.no_grad():
+        for weight in learnt.trainable():
+            weight += 0.02 * weight.abs().mean() * torch.randn_like(weight)
+    pictures = torch.from_numpy(
+        np.random.default_rng(1).integers(0, 256, (4, 3, 112, 112)).astype(np.float32)
+    )
+    with torch.no_grad():
+        none, half, all_ = (F.normalize(between(known, learnt, s)(pictures)) for s in (0.0, 0.5, 1.0))
+        start, end = F.normalize(known(pictures)), F.normalize(learnt(pictures))
+    assert torch.allclose(none, start, atol=1e-5) and torch.allclose(all_, end, atol=1e-5)
+    assert ((half * start).sum(1) > (end * start).sum(1)).all()
+    assert ((half * end).sum(1) > (end * start).sum(1)).all()
 
 
 def test_the_quick_prelu_has_the_gradient_of_torchs():

@@ -7,6 +7,7 @@ function, and what it learns does not hang on the statistics of a batch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,20 @@ class SFaceNetwork(nn.Module):
     def trainable(self) -> list[nn.Parameter]:
         """What learns."""
         return [weight for weight in self.parameters() if weight.requires_grad]
+
+
+def between(teacher: SFaceNetwork, student: SFaceNetwork, share: float) -> SFaceNetwork:
+    """The network whose weights lie at a share, 0 to 1, of the way from the teacher's to the student's.
+
+    It keeps more of what the teacher knows of people and pictures that the student never saw, and has most of what the
+    student learnt: Wortsman et al., "Robust fine-tuning of zero-shot models", 2022.
+    """
+    mixed = copy.deepcopy(student)
+    known = teacher.state_dict()
+    mixed.load_state_dict(
+        {name: torch.lerp(known[name], learnt, share) for name, learnt in student.state_dict().items()}
+    )
+    return mixed
 
 
 class PReLU(nn.Module):
