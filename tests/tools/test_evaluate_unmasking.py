@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from engines.alignment import FACE_SIZE, face_transform, warp
 from engines.backends import open_engine
@@ -16,6 +17,7 @@ from engines.recognition.embedder import SFace
 from stream.config import Engines
 from tools.benchmarks.inputs import find_faces
 from tools.learning.features import frechet, kernel_distance
+from tools.unmasking.dlib_network import DlibNetwork, weights_file
 from tools.unmasking.identity import identities
 from tools.unmasking.measures import cross_identity
 
@@ -86,6 +88,15 @@ def test_both_embedders_know_who_is_who_whatever_the_light(tmp_path):
     for name, embed in embedders.items():
         cosines = embed(faces) @ embed(mirrored_and_dark).T
         assert np.diag(cosines).min() > cosines[~np.eye(3, dtype=bool)].max() + 0.05, name
+
+
+def test_the_second_embedder_gives_what_dlib_gives():
+    y, x = np.mgrid[:150, :150]
+    chip = torch.from_numpy(np.stack([x, y, (x + y) // 2]).astype(np.float32))
+    found = DlibNetwork(weights_file())(chip[None])[0].numpy()
+    # dlib 20.0.1, compute_face_descriptor of the same chip
+    assert found[:5] == pytest.approx([-0.05491, 0.122, 0.0636, 0.00622, -0.06013], abs=2e-5)
+    assert np.linalg.norm(found) == pytest.approx(1.3181, abs=1e-4)
 
 
 def test_identity_is_compared_across_photographs_only():
