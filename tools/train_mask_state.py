@@ -1,6 +1,6 @@
 """Trains the classifier none / worn / worn wrongly, calibrates it and exports it.
 
-    python -m tools.train_mask_state --faces FACES/index.csv --real REAL_MASKED --minutes 8
+    python -m tools.train_mask_state --faces FACES/index.csv --real REAL_MASKED --minutes 40
 
 Faces without masks get drawn masks (rightly and wrongly worn) and distractors; real pictures join from two
 public sets under REAL_MASKED: `chandrikadeb7` (crops, MIT) and `andrewmvd` (boxes, CC0). Of the real ones
@@ -9,7 +9,9 @@ public sets under REAL_MASKED: `chandrikadeb7` (crops, MIT) and `andrewmvd` (box
 
 from __future__ import annotations
 
+import pickle
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -23,30 +25,58 @@ from torch.nn import functional as F
 
 from engines.masks.network import MaskState, StateNetwork
 from engines.masks.state import CROP_SIZE
+from engines.masks.templates import read_templates
 from tools.learning.curve import draw_curve
 from tools.learning.export import export
 from tools.learning.faces import read_index
+from tools.learning.features import PACKAGE, weights_file
 from tools.learning.optimise import channels_last, cosine_rate, follow
 from tools.learning.pool import Pool
-from tools.learning.states import StateDrawer, real_parts
+from tools.learning.states import StateDrawer, lift_masks, real_parts
 
+_TRUNK_RATE = 0.3
+"""Share of the learning rate for the trunk, which begins with what it knows."""
 WEIGHTS = Path(__file__).parent.parent / "engines" / "weights" / "maskstate.onnx"
 
 
 def as_tensors(rows: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    """Rows of StateDrawer as pictures float32 [N, 3, 64, 64], 0..255, and labels int64 [N]."""
+    """Rows of StateDrawer as pictures float32 [N, 3, 80, 80], 0..255, and labels int64 [N]."""
     pictures = torch.from_numpy(np.ascontiguousarray(rows[:, :, 1:-1])).permute(0, 3, 1, 2)
     pictures = pictures.contiguous(memory_format=torch.channels_last).float()
     return pictures, torch.from_numpy(rows[:, 0, 0, 0].astype(np.int64))
 
 
-def train(pool: Pool, minutes: float, batch: int, rate: float, curve_path: Path) -> StateNetwork:
-    """A network trained for `minutes`; its weights are a moving average."""
-    network, average = StateNetwork(), StateNetwork()
+def fresh(begin_with: Path | None = None) -> StateNetwork:
+    """A network with the weights of another run, or one whose trunk knows ImageNet where its weights are installed
+    (unvizard[evaluate]), else nothing yet. Raises typer.BadParameter.
+    """
+    network = StateNetwork()
+    if begin_with:
+        try:
+            network.load_state_dict(torch.load(begin_with, map_location="cpu", weights_only=True))
+        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+            raise typer.BadParameter(
+                f"--begin-with: must be a maskstate.pt of this command, found {begin_with}: {error}"
+            ) from None
+    elif find_spec(PACKAGE):
+        network.trunk.load_imagenet(weights_file())
+    return network
+
+
+def train(
+    network: StateNetwork, pool: Pool, minutes: float, batch: int, rate: float, work: Path
+) -> StateNetwork:
+    """The network trained for `minutes`: a copy whose weights are the moving average, saved now and then."""
+    average = StateNetwork()
     average.load_state_dict(network.state_dict())
     channels_last(network)
     average.eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.05, fused=True)
+    heads = [*network.reduce.parameters(), *network.head.parameters()]
+    groups = [
+        {"params": list(network.trunk.parameters()), "share": _TRUNK_RATE},
+        {"params": heads, "share": 1.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, rate, weight_decay=0.05, fused=True)
     rng, began, step, loss_mean, hit_mean = np.random.default_rng(), time.monotonic(), 0, 1.1, 0.33
     curve: list[tuple[float, float, float]] = []
     columns = ("{task.description}", BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[state]}"))
@@ -54,9 +84,9 @@ def train(pool: Pool, minutes: float, batch: int, rate: float, curve_path: Path)
         bar = progress.add_task("mask state", total=round(minutes * 60), state="")
         while (passed := time.monotonic() - began) < minutes * 60:
             for group in optimizer.param_groups:
-                group["lr"] = cosine_rate(rate, step, passed / (minutes * 60))
+                group["lr"] = group["share"] * cosine_rate(rate, step, passed / (minutes * 60))
             pictures, labels = as_tensors(pool.take(batch, rng))
-            gain = 1 + 0.15 * torch.randn(batch, 1, 1, 1)
+            gain = 1 + 0.15 * torch.randn(batch, 1, 1, 1) + 0.06 * torch.randn(batch, 3, 1, 1)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = network((pictures * gain).clamp(0, 255))
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=0.02)
@@ -71,8 +101,10 @@ def train(pool: Pool, minutes: float, batch: int, rate: float, curve_path: Path)
             state = f"step {step} loss {loss_mean:.3f} right {hit_mean:.3f} pool {pool.drawn}"
             progress.update(bar, completed=passed, state=state)
             if step % 500 == 0:
+                torch.save(average.state_dict(), work / "maskstate.pt")
                 progress.console.print(f"{passed / 60:.1f} min {state}")
-    draw_curve(curve_path, curve, ("cross entropy", "share wrong"))
+    torch.save(average.state_dict(), work / "maskstate.pt")
+    draw_curve(work / "maskstate_curve.png", curve, ("cross entropy", "share wrong"))
     return average
 
 
@@ -95,11 +127,17 @@ def main(
         str, typer.Option(help="Only faces whose name in the index begins so")
     ] = "fairface/train",
     real: Annotated[Path, typer.Option(help="Folder of real pictures with index.csv")] = Path("real_masked"),
-    minutes: Annotated[float, typer.Option(help="Training time")] = 8,
+    templates: Annotated[
+        Path | None, typer.Option(help="Folder of photographed masks to use beside the drawn ones")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Training time")] = 40,
     batch: Annotated[int, typer.Option(help="Pictures a step")] = 64,
     rate: Annotated[float, typer.Option(help="Highest learning rate of AdamW")] = 2e-3,
-    pool: Annotated[int, typer.Option(help="Examples kept in memory (13 kB each)")] = 30000,
+    pool: Annotated[int, typer.Option(help="Examples kept in memory (20 kB each)")] = 30000,
     work: Annotated[Path, typer.Option(help="Folder for the curve")] = Path("runs/maskstate"),
+    begin_with: Annotated[
+        Path | None, typer.Option(help="Weights of another run, its maskstate.pt, to begin with")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of torch")] = 1,
     out: Annotated[Path, typer.Option(help="Where the ONNX file goes")] = WEIGHTS,
 ) -> None:
@@ -110,10 +148,13 @@ def main(
     people = read_index(faces, folder)
     kept = len(people) * 19 // 20  # the last faces are for the temperature
     shape = (CROP_SIZE, CROP_SIZE + 2, 3)
-    examples = Pool(StateDrawer(people[:kept], training), shape, pool, int(time.time()), 0.9, 0.3)
+    drawer = StateDrawer(
+        people[:kept], training, 0.6, read_templates(templates) if templates else None, lift_masks(training)
+    )
+    examples = Pool(drawer, shape, pool, int(time.time()), 0.9, 0.3)
     try:
         examples.wait(20 * batch)
-        network = train(examples, minutes, batch, rate, work / "maskstate_curve.png")
+        network = train(fresh(begin_with), examples, minutes, batch, rate, work)
     finally:
         examples.close()
     held = StateDrawer(people[kept:], holding, share_real=0.6)

@@ -45,7 +45,7 @@ TRAINABLE: dict[str, tuple[Callable[[], nn.Module], int, tuple[str, ...]]] = {
         128,
         ("composite", "mask"),
     ),
-    "mask state": (lambda: MaskState(StateNetwork(), 1.2), 64, ("probabilities",)),
+    "mask state": (lambda: MaskState(StateNetwork(), 1.2), 80, ("probabilities",)),
     "gender": (lambda: Estimate(SmallNetwork(_sface()), 1.2), 112, ("probabilities",)),
     "gender by a residual network": (
         lambda: Estimate(ResNetClassifier(None, ResNet((1, 1, 1, 1), (4, 8, 8, 16))), 1.2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
@@ -41,6 +42,7 @@ class Pool:
         context = multiprocessing.get_context(
             "fork"
         )  # the anonymous memory is inherited, nothing is left behind
+        gc.collect()  # what is left of engines must end here: their threads are not in the fork
         self._process = context.Process(target=self._run, daemon=True)
         self._process.start()
 
@@ -76,6 +78,7 @@ class Pool:
             raise RuntimeError(f"the process that draws examples ended with code {self._process.exitcode}")
 
     def _run(self) -> None:
+        gc.freeze()  # what came with the fork is the parent's to end
         try:
             self._fill()
         except Exception:

@@ -10,18 +10,24 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import track
 
+from engines.alignment import warp
 from engines.masks.degradation import choose_degradation
 from engines.masks.occluders import draw_occluder
 from engines.masks.pose import estimate_pose
-from engines.masks.state import CROP_SIZE, STATES, MaskState, crop
+from engines.masks.state import CROP_SIZE, STATES, MaskState, crop_transform
 from engines.masks.synthesis import WORN_WRONGLY, Kind, Wearing, draw_mask
+from engines.masks.templates import apply_template
 from tools.learning.faces import LabelledFace, read_picture
+from tools.learning.pairs import PHOTOGRAPHED, RESPIRATOR, Templates
+from tools.learning.slipped import Lifted, Lifter
 
 LABELS = {
     "without_mask": MaskState.NONE,
@@ -29,6 +35,11 @@ LABELS = {
     "mask_weared_incorrect": MaskState.WORN_WRONGLY,
     "with_incorrect_mask": MaskState.WORN_WRONGLY,
 }
+
+
+_REAL_WRONGLY, _BARED = 0.4, 0.1
+"""Of the real pictures of masks worn wrongly, those that are not made of other real ones; and of all faces without a
+mask, those that a mask was taken off: what is painted behind a mask must not tell that it is worn wrongly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,25 +134,37 @@ def jitter(box: NDArray[np.float32], rng: np.random.Generator, strength: float =
 
 
 class StateDrawer:
-    """Draws training examples uint8 [64, 66, 3]: a crop between two columns that hold its label."""
+    """Draws training examples uint8 [80, 82, 3]: a crop between two columns that hold its label."""
 
     def __init__(
-        self, drawn: Sequence[LabelledFace], real: Sequence[RealFace], share_real: float = 0.55
+        self,
+        drawn: Sequence[LabelledFace],
+        real: Sequence[RealFace],
+        share_real: float = 0.55,
+        templates: Templates | None = None,
+        lifted: Sequence[Lifted] = (),
     ) -> None:
-        self._drawn, self._share = drawn, share_real
+        """templates: photographed masks, which a part of the masks that are worn rightly then are. lifted: real masks,
+        of which a part of those that are worn wrongly then are made.
+        """
+        self._drawn, self._share, self._templates, self._lifted = drawn, share_real, templates, lifted
         pictures = {path: read_picture(path) for path in {face.path for face in real}}
         self._real = {s: [(pictures[f.path], f.box) for f in real if f.state is s] for s in STATES}
 
     def __call__(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """One example."""
         state = STATES[int(rng.choice(3, p=[0.36, 0.34, 0.3]))]
-        share = self._share if state is not MaskState.WORN_WRONGLY else self._share * 0.6
-        if rng.random() < share and self._real[state]:
+        wrongly, draw = state is MaskState.WORN_WRONGLY, float(rng.random())
+        share = self._share * (_REAL_WRONGLY if wrongly else 1)
+        if draw < share and self._real[state]:
             found = self._real[state]
             picture, box = found[int(rng.integers(len(found)))]
+        elif self._lifted and draw < self._share + (0 if wrongly else _BARED) and state is not MaskState.WORN:
+            one = self._lifted[int(rng.integers(len(self._lifted)))]
+            picture, box = (one.slipped(rng) if wrongly else one.bare), one.box
         else:
             picture, box = self._synthetic(state, rng)
-        view = crop(picture, jitter(box, rng))
+        view = warp(picture, _turned(crop_transform(jitter(box, rng)), rng), CROP_SIZE)
         camera = choose_degradation(rng, smallest=14, clean=0.4)
         view = camera.spoil(camera.expose(view), rng)
         row = np.zeros((CROP_SIZE, CROP_SIZE + 2, 3), np.uint8)
@@ -157,14 +180,30 @@ class StateDrawer:
         if state is MaskState.NONE:
             if rng.random() < 0.35:
                 picture = draw_occluder(picture, points, rng)
+            return picture, detector_box(points)
+        noisy = points + rng.normal(0, 0.8, points.shape)
+        if state is MaskState.WORN and self._templates and rng.random() < PHOTOGRAPHED:
+            views = self._templates[sorted(self._templates)[int(rng.integers(len(self._templates)))]]
+            picture, _ = apply_template(picture, noisy, views, rng)
         else:
             wearing = Wearing.WORN
             if state is MaskState.WORN_WRONGLY:
                 wearing = WORN_WRONGLY[int(rng.random() < 0.4)]
-            kind = Kind(rng.choice([k.value for k in Kind], p=[0.5, 0.2, 0.25, 0.05]))
-            noisy = points + rng.normal(0, 0.8, points.shape)
+            kind = Kind.RESPIRATOR if wearing is Wearing.WORN and rng.random() < RESPIRATOR else None
             picture, _ = draw_mask(picture, noisy, rng, kind=kind, wearing=wearing)
         return picture, detector_box(points)
+
+
+def _turned(transform: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A transform into the crop with the head held otherwise: tilted, and narrower or wider."""
+    angle = float(np.clip(rng.normal(0, 0.16), -0.5, 0.5))
+    stretch = float(np.exp(rng.normal(0, 0.06)))
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]]) @ np.diag([stretch, 1 / stretch])
+    middle = (CROP_SIZE - 1) / 2
+    turned = turn @ transform
+    turned[:, 2] += middle - turn @ np.array([middle, middle])
+    return turned.astype(np.float32)
 
 
 def _halved(
@@ -175,6 +214,16 @@ def _halved(
     rim = 16
     wide = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REFLECT_101)
     return np.asarray(wide, np.uint8), np.asarray(landmarks / 2 + rim, np.float32)
+
+
+def lift_masks(faces: Sequence[RealFace]) -> list[Lifted]:
+    """Of the faces whose mask is worn, those that the product's networks can take it off of."""
+    lifter, found = Lifter(), []
+    worn = sorted((face for face in faces if face.state is MaskState.WORN), key=lambda face: str(face.path))
+    for path, group in groupby(track(worn, "taking masks off"), key=lambda face: face.path):
+        picture = read_picture(path)
+        found += [one for face in group if (one := lifter.lift(picture, face.box))]
+    return found
 
 
 def real_parts(real: Path) -> tuple[list[RealFace], list[RealFace], list[RealFace]]:
