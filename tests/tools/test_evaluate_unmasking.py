@@ -17,6 +17,8 @@ from engines.recognition.embedder import SFace
 from stream.config import Engines
 from tools.benchmarks.inputs import find_faces
 from tools.learning.features import frechet, kernel_distance
+from tools.unmasking.cases import Case
+from tools.unmasking.controls import other_person
 from tools.unmasking.dlib_network import DlibNetwork, weights_file
 from tools.unmasking.identity import identities
 from tools.unmasking.measures import cross_identity
@@ -97,6 +99,21 @@ def test_the_second_embedder_gives_what_dlib_gives():
     # dlib 20.0.1, compute_face_descriptor of the same chip
     assert found[:5] == pytest.approx([-0.05491, 0.122, 0.0636, 0.00622, -0.06013], abs=2e-5)
     assert np.linalg.norm(found) == pytest.approx(1.3181, abs=1e-4)
+
+
+@pytest.mark.parametrize(("names", "taken"), [(("a", "a", "b"), 2), (("", "", ""), 1)])
+def test_the_lower_face_of_another_person_is_of_another_person(names, taken):
+    rng = np.random.default_rng(2)
+    mask = np.zeros((128, 128), bool)
+    mask[70:110, 30:100] = True
+    plain = np.full((128, 128, 3), 100, np.uint8)
+    truths = [np.where(mask[..., None], rng.integers(0, 200, plain.shape, np.uint8), plain) for _ in names]
+    everywhere = np.ones_like(mask)
+    cases = [
+        Case(plain, truth, mask, everywhere, "drawn", "yaw 0-15", {"identity": name})
+        for truth, name in zip(truths, names, strict=True)
+    ]
+    assert np.array_equal(other_person(cases, 0), truths[taken])
 
 
 def test_identity_is_compared_across_photographs_only():

@@ -24,8 +24,15 @@ def mean_face(case: Case, mean: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def other_person(cases: Sequence[Case], index: int) -> NDArray[np.uint8]:
-    """The lower face of the next person of the set, its colour matched likewise: sharp, and of somebody else."""
-    return _pasted(cases[index], cases[(index + 1) % len(cases)].truth)
+    """The lower face of the next person of the set, its colour matched likewise: sharp, and of somebody else.
+
+    Where people are known, photographs of the same person are passed over.
+    """
+    case = cases[index]
+    others = (cases[(index + step) % len(cases)] for step in range(1, len(cases)))
+    person = case.group.get("identity")
+    another = next((other for other in others if not person or other.group.get("identity") != person), case)
+    return _pasted(case, another.truth)
 
 
 def inpainting(case: Case) -> NDArray[np.uint8]:
