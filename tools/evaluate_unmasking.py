@@ -29,7 +29,7 @@ from rich.table import Table
 
 from engines.backends import open_engine
 from engines.detection.mtcnn import MTCNN
-from engines.models import prepare
+from engines.models import ModelError, prepare
 from engines.recognition.embedder import SFace
 from engines.unmasking.generator import Reconstructions, Unmasker
 from stream.config import Engines
@@ -198,7 +198,7 @@ def main(
         eyes = Eyes(Features() if features else None, identities(embedder))
         faces = faces[: limit or None]
         cases = make_cases(faces, templates)
-    except ValueError as error:
+    except (ValueError, ModelError) as error:
         raise typer.BadParameter(str(error)) from None
     report, guesses = evaluate(cases, generators, mean, eyes)
     for name, unmasker in generators.items():

@@ -2,9 +2,10 @@
 
     python -m tools.train_mask_state --faces FACES/index.csv --real REAL_MASKED --minutes 40
 
-Faces without masks get drawn masks (rightly and wrongly worn) and distractors; real pictures join from two
-public sets under REAL_MASKED: `chandrikadeb7` (crops, MIT) and `andrewmvd` (boxes, CC0). Of the real ones
-75 % are for training, 10 % for the temperature of the softmax and 15 % are left for tools.evaluate_mask_state.
+Faces without masks get drawn masks (rightly and wrongly worn), with --templates photographed ones too, and
+distractors; real pictures join from two public sets under REAL_MASKED: `chandrikadeb7` (crops, MIT) and `andrewmvd`
+(boxes, CC0), and their masks slip (tools/learning/slipped.py). Of the real ones 75 % are for training, 10 % for the
+temperature of the softmax and 15 % are left for tools.evaluate_mask_state.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def main(
     batch: Annotated[int, typer.Option(help="Pictures a step")] = 64,
     rate: Annotated[float, typer.Option(help="Highest learning rate of AdamW")] = 2e-3,
     pool: Annotated[int, typer.Option(help="Examples kept in memory (20 kB each)")] = 30000,
-    work: Annotated[Path, typer.Option(help="Folder for the curve")] = Path("runs/maskstate"),
+    work: Annotated[Path, typer.Option(help="Folder for weights and curve")] = Path("runs/maskstate"),
     begin_with: Annotated[
         Path | None, typer.Option(help="Weights of another run, its maskstate.pt, to begin with")
     ] = None,

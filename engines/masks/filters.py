@@ -129,19 +129,18 @@ def _cartridge(tall: float, wide: float, rng: np.random.Generator) -> _Array:
     rounded = float(rng.uniform(0.25, 0.6)) * wide
     found = []
     for before, here, after in zip(np.roll(corners, 1, 0), corners, np.roll(corners, -1, 0), strict=True):
-        come, go = (
-            (before - here) / np.linalg.norm(before - here),
-            (after - here) / np.linalg.norm(after - here),
-        )
-        first, last = here + come * rounded, here + go * rounded
+        first, last = here + rounded * _unit(before - here), here + rounded * _unit(after - here)
         for share in np.linspace(0, 1, 8):  # a quadratic curve around the corner
             found.append((1 - share) ** 2 * first + 2 * share * (1 - share) * here + share**2 * last)
     return np.array(found)
 
 
 def _towards(turned: float, droop: float) -> _Array:
-    out = np.array([np.sin(turned), droop, np.cos(turned)])
-    return out / np.linalg.norm(out)
+    return _unit(np.array([np.sin(turned), droop, np.cos(turned)]))
+
+
+def _unit(direction: _Array) -> _Array:
+    return direction / np.linalg.norm(direction)
 
 
 def _hull(one: _Filter, pose: Pose, corner: tuple[int, int]) -> NDArray[np.int32]:

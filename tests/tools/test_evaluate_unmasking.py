@@ -19,7 +19,7 @@ from tools.benchmarks.inputs import find_faces
 from tools.learning.features import frechet, kernel_distance
 from tools.unmasking.cases import Case
 from tools.unmasking.controls import other_person
-from tools.unmasking.dlib_network import DlibNetwork, weights_file
+from tools.unmasking.dlib_network import WEIGHTS, DlibNetwork
 from tools.unmasking.identity import identities
 from tools.unmasking.measures import cross_identity
 
@@ -95,7 +95,7 @@ def test_both_embedders_know_who_is_who_whatever_the_light(tmp_path):
 def test_the_second_embedder_gives_what_dlib_gives():
     y, x = np.mgrid[:150, :150]
     chip = torch.from_numpy(np.stack([x, y, (x + y) // 2]).astype(np.float32))
-    found = DlibNetwork(weights_file())(chip[None])[0].numpy()
+    found = DlibNetwork(WEIGHTS.find("dlib"))(chip[None])[0].numpy()
     # dlib 20.0.1, compute_face_descriptor of the same chip
     assert found[:5] == pytest.approx([-0.05491, 0.122, 0.0636, 0.00622, -0.06013], abs=2e-5)
     assert np.linalg.norm(found) == pytest.approx(1.3181, abs=1e-4)

@@ -6,8 +6,6 @@ et al., 2016, with half the filters) to 128 dimensions. Read from dlib's own fil
 
 from __future__ import annotations
 
-import hashlib
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engines.models import Borne
+
 CHIP_SIZE = 150
-PACKAGE = "face_recognition_models"
-_FILE = "models/dlib_face_recognition_resnet_model_v1.dat"
-_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+WEIGHTS = Borne(
+    "face_recognition_models",
+    "face_recognition_models==0.3.0",
+    "models/dlib_face_recognition_resnet_model_v1.dat",
+    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+)
 _WIDTHS = ((32, 32, 32), (64, 64, 64, 64), (128, 128, 128), (256, 256, 256), (256,))
 """Channels of the residual units; each row but the first begins with a step to half the size."""
 _MEAN = (122.782, 117.001, 104.298)
-
-
-def weights_file() -> Path | None:
-    """The package's file; None where the package is not installed. Raises ValueError when it is another one."""
-    spec = find_spec(PACKAGE)  # found, not imported: it asks for a pkg_resources that may not be there
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0]) / _FILE
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != _SHA256:
-        raise ValueError(f"{path}: sha256 must be {_SHA256}, found {found}")
-    return path
 
 
 class DlibNetwork(nn.Module):
@@ -43,7 +34,7 @@ class DlibNetwork(nn.Module):
     mean: Tensor
 
     def __init__(self, path: Path) -> None:
-        """path: from weights_file."""
+        """path: of WEIGHTS."""
         super().__init__()
         self.stem = nn.Conv2d(3, 32, 7, 2)
         units: list[_Unit] = []

@@ -6,6 +6,7 @@ The second is dlib's (dlib_network.py), where its weights are installed (`pip in
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.alignment import FACE_POINTS, RECOGNITION_SIZE, recognition_transform, warp
 from engines.recognition.embedder import SFace, unit
-from tools.unmasking.dlib_network import CHIP_SIZE, DlibNetwork, weights_file
+from tools.unmasking.dlib_network import CHIP_SIZE, WEIGHTS, DlibNetwork
 
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Faces in the face frame, uint8 RGB [N, 128, 128, 3] -> float32 [N, D], rows of unit length."""
@@ -37,11 +38,10 @@ def sface_identity(embedder: SFace) -> Embed:
 
 
 def dlib_identity() -> Embed | None:
-    """dlib's network, or None where its weights are not installed. Raises ValueError when they are others."""
-    path = weights_file()
-    if path is None:
+    """dlib's network, or None where its weights are not installed. Raises ModelError when they are others."""
+    if not find_spec(WEIGHTS.package):
         return None
-    network = DlibNetwork(path)
+    network = DlibNetwork(WEIGHTS.find("dlib"))
     onto = (_TO_CHIP @ np.vstack([_TO_RECOGNITION, [0, 0, 1]]))[:2].astype(np.float32)
 
     def embed(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
